@@ -1,0 +1,132 @@
+"""Stored resources as SCIM shows them: id, meta and derived attributes added to the stored document."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from api.exchange import Answer
+from domain.errors import ScimError
+from domain.resources import project
+from domain.schemas import GROUP, USER
+from domain.attributes import ResourceType
+from ledger.lookups import StoredResource
+
+_encode = msgspec.json.Encoder().encode
+ERROR_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:Error"
+LIST_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
+
+
+class Selection:
+    """Which attributes the client wants to see: named ones, all but named ones, or the default."""
+
+    __slots__ = ("attributes", "excluded")
+
+    def __init__(self, attributes: list[str] | None, excluded: list[str] | None) -> None:
+        self.attributes = attributes
+        self.excluded = excluded
+
+    @property
+    def default(self) -> bool:
+        """Whether nothing was asked for."""
+        return self.attributes is None and self.excluded is None
+
+    def wants(self, name: str) -> bool:
+        """Whether a derived attribute (groups, members) has to be read at all."""
+        if self.attributes is not None:
+            return any(_top(attribute) == name for attribute in self.attributes)
+        return self.excluded is None or all(attribute.lower().rpartition(":")[2] != name for attribute in self.excluded)
+
+
+def _top(attribute: str) -> str:
+    return attribute.lower().rpartition(":")[2].partition(".")[0].partition("[")[0]
+
+
+EVERYTHING = Selection(None, None)
+
+
+def etag(version: int) -> str:
+    """The weak tag of a version: representations differ by selection (ET-01)."""
+    return f'W/"{version}"'
+
+
+def time_text(time: datetime) -> str:
+    """RFC 3339 in UTC with milliseconds."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S.") + f"{time.microsecond // 1000:03d}Z"
+
+
+def location(base: str, resource_type: ResourceType, resource_id: str) -> str:
+    """The absolute URI of a resource. `base` comes from the configuration, never from a Host header."""
+    return f"{base}{resource_type.endpoint}/{resource_id}"
+
+
+def user_bytes(base: str, user: StoredResource, groups: list[tuple[str, bytes, bool]], selection: Selection) -> bytes:
+    """Return a user as JSON. groups: (id, document, directly) as `Lookups.groups_of` gives them."""
+    derived = b""
+    if groups:
+        shown = [
+            {
+                "value": group_id,
+                "$ref": location(base, GROUP, group_id),
+                "display": msgspec.json.decode(document)["displayName"],
+                "type": "direct" if direct else "indirect",
+            }
+            for group_id, document, direct in groups
+        ]
+        derived = b',"groups":' + _encode(shown)
+    return _selected(_compose(base, USER, user, derived), USER, selection)
+
+
+def group_bytes(base: str, group: StoredResource, members: list[tuple[str, str]], selection: Selection) -> bytes:
+    """Return a group as JSON. members: (id, type)."""
+    derived = b""
+    if members:
+        users, groups = location(base, USER, ""), location(base, GROUP, "")
+        shown = ",".join(
+            f'{{"value":"{member_id}","$ref":"{users if kind == "User" else groups}{member_id}","type":"{kind}"}}'
+            for member_id, kind in members
+        )
+        derived = b',"members":[' + shown.encode() + b"]"
+    return _selected(_compose(base, GROUP, group, derived), GROUP, selection)
+
+
+def _compose(base: str, resource_type: ResourceType, stored: StoredResource, derived: bytes) -> bytes:
+    created = time_text(stored.created_at)
+    modified = created if stored.modified_at == stored.created_at else time_text(stored.modified_at)
+    tail = (
+        f',"id":"{stored.id}","meta":{{"resourceType":"{resource_type.name}","created":"{created}",'
+        f'"lastModified":"{modified}","location":"{base}{resource_type.endpoint}/{stored.id}",'
+        f'"version":"W/\\"{stored.version}\\""}}}}'
+    )
+    return stored.document[:-1] + derived + tail.encode()
+
+
+def _selected(whole: bytes, resource_type: ResourceType, selection: Selection) -> bytes:
+    if selection.default:
+        return whole
+    representation: dict[str, Any] = msgspec.json.decode(whole)
+    return _encode(project(representation, selection.attributes, selection.excluded, resource_type))
+
+
+def list_bytes(total: int, start_index: int, resources: list[bytes]) -> bytes:
+    """Return a ListResponse (RFC 7644 §3.4.2)."""
+    head = (
+        f'{{"schemas":["{LIST_SCHEMA}"],"totalResults":{total},"startIndex":{start_index},'
+        f'"itemsPerPage":{len(resources)},"Resources":['
+    )
+    return head.encode() + b",".join(resources) + b"]}"
+
+
+def error_answer(error: ScimError) -> Answer:
+    """Return the SCIM error body of a refusal (RFC 7644 §3.12); `status` is a string."""
+    body: dict[str, Any] = {"schemas": [ERROR_SCHEMA], "status": str(error.status)}
+    if error.scim_type:
+        body["scimType"] = error.scim_type
+    body["detail"] = error.detail
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in error.headers.items()]
+    return Answer(error.status, _encode(body), headers)
+
+
+def resource_answer(status: int, body: bytes, version: int, uri: str) -> Answer:
+    """Return an answer with ETag and Location."""
+    return Answer(status, body, [(b"etag", etag(version).encode()), (b"location", uri.encode())])

@@ -1,0 +1,81 @@
+"""ServiceProviderConfig, ResourceTypes, Schemas (RFC 7644 §4, RFC 7643 §5 to §7). Read-only, public shape."""
+
+from typing import Any
+
+import msgspec
+
+from api.exchange import Answer, Exchange
+from api.query import COUNT_DEFAULT, COUNT_MAX, parameters
+from domain.attributes import describe_resource_type, describe_schema
+from domain.errors import Forbidden, NoSuchResource
+from domain.schemas import RESOURCE_TYPES
+
+_CONFIG_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"
+_LIST_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
+
+
+def service_provider_config(base: str, body_bytes_max: int) -> Answer:
+    """GET /ServiceProviderConfig: what is offered, every number included, readable without a token (DI-04)."""
+    config = {
+        "schemas": [_CONFIG_SCHEMA],
+        "documentationUri": "https://www.rfc-editor.org/rfc/rfc7644",
+        "patch": {"supported": True},
+        "bulk": {"supported": False, "maxOperations": 0, "maxPayloadSize": body_bytes_max},
+        "filter": {"supported": True, "maxResults": COUNT_MAX},
+        "changePassword": {"supported": False},
+        "sort": {"supported": False},
+        "etag": {"supported": True},
+        "pagination": {
+            "cursor": False,
+            "index": True,
+            "defaultPaginationMethod": "index",
+            "defaultPageSize": COUNT_DEFAULT,
+            "maxPageSize": COUNT_MAX,
+        },
+        "authenticationSchemes": [
+            {
+                "type": "oauthbearertoken",
+                "name": "Bearer token",
+                "description": "The Secret Token of the tenant, sent as Authorization: Bearer",
+                "specUri": "https://www.rfc-editor.org/rfc/rfc6750",
+                "primary": True,
+            }
+        ],
+        "meta": {"resourceType": "ServiceProviderConfig", "location": f"{base}/ServiceProviderConfig"},
+    }
+    return Answer(200, msgspec.json.encode(config))
+
+
+def resource_types(exchange: Exchange, base: str, name: str | None) -> Answer:
+    """GET /ResourceTypes and /ResourceTypes/{name}"""
+    described = [_located(describe_resource_type(each), "ResourceType", base) for each in RESOURCE_TYPES]
+    return _described(exchange, described, name)
+
+
+def schemas(exchange: Exchange, base: str, urn: str | None) -> Answer:
+    """GET /Schemas and /Schemas/{urn}"""
+    known = [each for kind in RESOURCE_TYPES for each in (kind.schema, *(schema for schema, _ in kind.extensions))]
+    return _described(exchange, [_located(describe_schema(each), "Schema", base) for each in known], urn)
+
+
+def _located(described: dict[str, Any], kind: str, base: str) -> dict[str, Any]:
+    return {**described, "meta": {"resourceType": kind, "location": f"{base}/{kind}s/{described['id']}"}}
+
+
+def _described(exchange: Exchange, described: list[dict[str, Any]], wanted: str | None) -> Answer:
+    if "filter" in parameters(exchange.query):
+        raise Forbidden("discovery endpoints take no filter")  # DI-17
+    if wanted is None:
+        # Sorting and paging are ignored here: always the full list (DI-18).
+        body: dict[str, Any] = {
+            "schemas": [_LIST_SCHEMA],
+            "totalResults": len(described),
+            "startIndex": 1,
+            "itemsPerPage": len(described),
+            "Resources": described,
+        }
+        return Answer(200, msgspec.json.encode(body))
+    for each in described:
+        if str(each["id"]).lower() == wanted.lower():
+            return Answer(200, msgspec.json.encode(each))
+    raise NoSuchResource

@@ -1,0 +1,288 @@
+"""/Groups: attributes as with users; members are edges, and no request loads a member list to change one member."""
+
+from collections.abc import Callable
+from uuid import uuid4
+
+from msgspec import Struct
+
+from api.answers import Selection, etag, group_bytes, location, resource_answer
+from api.conditions import check_if_match, not_modified, wants_exact_version
+from api.exchange import Answer, Exchange
+from api.recording import Recording, is_id, unchanged
+from api.service import Service
+from api.users import leave_groups
+from domain import groups
+from domain.bodies import parse_json
+from domain.errors import InvalidValue, NoSuchResource, NotUnique
+from domain.events import GroupDeleted, GroupEvent, MembershipAdded, MembershipRemoved
+from domain.groups import Group
+from domain.members import MemberChange, replaced_by, resolve, selected
+from domain.patches import apply_patch, read_patch
+from domain.resources import read_resource
+from domain.schemas import GROUP, USER
+from ledger.entry import Tenant
+from ledger.jobs import GroupRow, Job, Membership
+from ledger.lookups import StoredGroup
+from projections.directory import group_row, resource_of
+
+Deciding = Callable[[Group], tuple[list[GroupEvent], MemberChange | None]]
+
+
+class Edges(Struct, frozen=True):
+    """What becomes of the members: (id, type) that join; ids that leave, with whether the request named them."""
+
+    added: list[tuple[str, str]]
+    removed: list[tuple[str, bool]]
+
+
+NO_EDGES = Edges([], [])
+
+
+async def read(service: Service, exchange: Exchange, group_id: str, selection: Selection) -> Answer:
+    """GET /Groups/{id}"""
+    tenant = exchange.authenticated.tenant
+    stored = await service.lookups.group(tenant.tenant_id, group_id) if is_id(group_id) else None
+    if stored is None:
+        raise NoSuchResource
+    if (answer := not_modified(exchange, stored.version)) is not None:
+        return answer
+    return await _whole(service, tenant, 200, stored, selection)
+
+
+async def create(service: Service, exchange: Exchange, selection: Selection) -> Answer:
+    """POST /Groups"""
+    tenant = exchange.authenticated.tenant
+    body = parse_json(await exchange.read_body(service.config.body_bytes_max))
+    reading = read_resource(body, GROUP, exchange.authenticated.profile)
+    exchange.quirks, exchange.ignored = reading.quirks, reading.ignored
+    exchange.subjects = list(reading.members or ())
+    group_id = str(uuid4())
+    events = groups.create(group_id, reading)
+    row = group_row(tenant.tenant_id, _fold(None, events), tenant.settings)
+
+    async def decide() -> Job:
+        await _claim_name(service, tenant, row)
+        edges = await _edges(service, tenant, group_id, replaced_by(reading.members or ()), is_new=True)
+        recording = Recording(exchange, 201)
+        for version, event in enumerate(events, 1):
+            recording.add(event, f"groups/{group_id}", version, group_id)
+        _record_edges(recording, group_id, edges, len(events), is_new=True)
+        row.version = len(recording.job.entries)
+        row.member_count = len(edges.added)
+        if row.unique_name_key is not None:
+            recording.job.names.append((row.unique_name_key, group_id, True))
+        recording.job.new_groups.append((row, 0, row.version - 1))
+        return recording.finish()
+
+    appended = await service.write(decide)
+    at = appended.recorded_at
+    stored = StoredGroup(group_id, row.version, at, at, row.document, False, 1, row.member_count)
+    return await _whole(service, tenant, 201, stored, selection)
+
+
+async def replace(service: Service, exchange: Exchange, group_id: str, selection: Selection) -> Answer:
+    """PUT /Groups/{id}: the list of members becomes exactly the given one."""
+    raw = await exchange.read_body(service.config.body_bytes_max)
+    reading = None
+
+    def decide(group: Group) -> tuple[list[GroupEvent], MemberChange | None]:
+        nonlocal reading
+        reading = reading or read_resource(parse_json(raw), GROUP, exchange.authenticated.profile)
+        exchange.quirks, exchange.ignored = reading.quirks, reading.ignored
+        exchange.subjects = list(reading.members or ())
+        return groups.replace(group, reading), replaced_by(reading.members or ())
+
+    return await _change(service, exchange, group_id, selection, decide, in_turn=True)
+
+
+async def patch(service: Service, exchange: Exchange, group_id: str, selection: Selection) -> Answer:
+    """PATCH /Groups/{id}"""
+    raw = await exchange.read_body(service.config.body_bytes_max)
+    seen = await _to_change(service, exchange, group_id)  # ET-05: what is not there comes before what is wrong.
+    asked = read_patch(parse_json(raw), GROUP, exchange.authenticated.profile)
+    exchange.operations, exchange.ignored = list(asked.operations_text), asked.ignored
+    change = asked.members
+    exchange.subjects = list(change.present) if change else []
+
+    def decide(group: Group) -> tuple[list[GroupEvent], MemberChange | None]:
+        patched = apply_patch(asked, group.resource)
+        exchange.quirks = patched.quirks
+        return groups.change(group, patched), patched.members
+
+    in_turn = bool(asked.steps) or change is None or change.clear or change.selects
+    return await _change(
+        service, exchange, group_id, selection, decide, in_turn=in_turn, seen=None if in_turn else seen
+    )
+
+
+async def _change(
+    service: Service, exchange: Exchange, group_id: str, selection: Selection, deciding: Deciding,
+    *, in_turn: bool, seen: StoredGroup | None = None,
+) -> Answer:  # fmt: skip
+    """Decide on the group's present state, record what changes, answer.
+
+    in_turn: False for operations that only add or remove named members: those commute, and none waits.
+    seen: the group as just read, for the first decision.
+    """
+    tenant = exchange.authenticated.tenant
+    if in_turn:
+        async with service.turns.of((tenant.tenant_id, group_id)):
+            return await _change(service, exchange, group_id, selection, deciding, in_turn=False)
+    version, status = 0, 200
+
+    async def decide() -> Job:
+        nonlocal version, status, seen
+        stored, seen = seen or await _to_change(service, exchange, group_id), None
+        group = Group(group_id, resource_of(stored.document), stored.version)
+        events, change = deciding(group)
+        edges = await _edges(service, tenant, group_id, change) if change is not None else NO_EDGES
+        count = stored.member_count + len(edges.added) - len(edges.removed)
+        status = _status(tenant, count, selection)
+        version = len(events) + len(edges.added) + len(edges.removed)
+        if not version:
+            version = stored.version
+            return unchanged(exchange, status, stored.version)
+        exact = wants_exact_version(exchange) or (change is not None and (change.clear or change.selects))
+        return await _changed(service, exchange, stored, group, events, edges, status=status, exact=exact)
+
+    appended = await service.write(decide)
+    version += appended.group_base.get(group_id, 0)
+    uri = location(service.base(tenant.slug), GROUP, group_id)
+    if status == 204:
+        return Answer(204, headers=[(b"etag", etag(version).encode()), (b"location", uri.encode())])
+    present = await service.lookups.group(tenant.tenant_id, group_id)
+    if present is None:
+        raise NoSuchResource("the group was deleted just after this change")
+    return await _whole(service, tenant, 200, present, selection)
+
+
+def _status(tenant: Tenant, member_count: int, selection: Selection) -> int:
+    """200 with the group while it is small or was asked for (PA-07), else 204: nobody wants 100,000 members back."""
+    return 204 if selection.default and member_count > tenant.settings.group_answer_members_max else 200
+
+
+async def _changed(
+    service: Service, exchange: Exchange, stored: StoredGroup, group: Group, events: list[GroupEvent], edges: Edges,
+    *, status: int, exact: bool,
+) -> Job:  # fmt: skip
+    tenant = exchange.authenticated.tenant
+    recording = Recording(exchange, status, stored.version)
+    job = recording.job
+    for version, event in enumerate(events, 1):
+        recording.add(event, f"groups/{group.id}", version, group.id, bumps=True)
+    if events:
+        row = group_row(tenant.tenant_id, _fold(group, events), tenant.settings)
+        if row.name_key != group_row(tenant.tenant_id, group, tenant.settings).name_key:
+            await _claim_name(service, tenant, row)
+        if row.unique_name_key is not None:
+            job.names.append((row.unique_name_key, group.id, True))
+        job.changed_groups.append((row, len(events)))
+    if events or exact:
+        job.groups_at.append((group.id, stored.attribute_version, stored.version if exact else None))
+    else:
+        job.existing.append((group.id, True))
+    _record_edges(recording, group.id, edges, len(events))
+    return recording.finish()
+
+
+async def _edges(
+    service: Service, tenant: Tenant, group_id: str, change: MemberChange, *, is_new: bool = False
+) -> Edges:
+    """Compare what the request wants of the members with the edges it concerns, and with no others."""
+    tenant_id, lookups = tenant.tenant_id, service.lookups
+    if change.selects:
+        members = await lookups.members(tenant_id, group_id)
+        change = selected(change, [_element(service.base(tenant.slug), *member) for member in members])
+    concerned = [member_id for member_id in {**change.present, **dict.fromkeys(change.expected)} if is_id(member_id)]
+    known = await lookups.edges(tenant_id, group_id, concerned) if concerned else {}
+    open_members = {member_id: edge[0] for member_id, edge in known.items()}
+    if change.clear and not is_new:
+        open_members |= {member_id: True for member_id, _ in await lookups.members(tenant_id, group_id)}
+    added, removed = resolve(change, open_members)
+    joining = []
+    for member_id in added:
+        _, is_user, is_group = known.get(member_id, (False, False, False))
+        if not is_user and not is_group:
+            raise InvalidValue("members names a resource that does not exist")
+        joining.append((member_id, "User" if is_user else "Group"))
+    return Edges(joining, removed)
+
+
+def _element(base: str, member_id: str, kind: str) -> dict[str, str]:
+    uri = location(base, USER if kind == "User" else GROUP, member_id)
+    return {"value": member_id, "type": kind, "$ref": uri}
+
+
+def _record_edges(recording: Recording, group_id: str, edges: Edges, first: int, *, is_new: bool = False) -> None:
+    """Record who leaves and who joins; each edge is a precondition of its own, so other members' edges may change."""
+    job, stream, version = recording.job, f"groups/{group_id}", first
+    for member_id, explicit in edges.removed:
+        version += 1
+        entry = recording.add(MembershipRemoved(member_id, explicit), stream, version, member_id, bumps=True)
+        job.edges.append((group_id, member_id, True))
+        job.closed.append(Membership(group_id, member_id, "", entry))
+    for member_id, kind in edges.added:
+        version += 1
+        entry = recording.add(MembershipAdded(member_id, kind), stream, version, member_id, bumps=not is_new)
+        job.existing.append((member_id, kind == "Group"))
+        if not is_new:
+            job.edges.append((group_id, member_id, False))
+        job.opened.append(Membership(group_id, member_id, kind, entry))
+
+
+async def delete(service: Service, exchange: Exchange, group_id: str) -> Answer:
+    """DELETE /Groups/{id}: one event ends every membership in it; its own memberships end one by one."""
+    await exchange.read_body(service.config.body_bytes_max)
+    tenant_id = exchange.authenticated.tenant.tenant_id
+
+    async def decide() -> Job:
+        stored = await _to_change(service, exchange, group_id)
+        held = await service.lookups.held(tenant_id, group_id)
+        recording = Recording(exchange, 204, stored.version)
+        entry = recording.add(GroupDeleted(), f"groups/{group_id}", 1, group_id, bumps=True)
+        job = recording.job
+        if wants_exact_version(exchange):
+            job.groups_at.append((group_id, stored.attribute_version, stored.version))
+        job.existing.append((group_id, True))
+        job.gone_groups.append((group_id, entry))
+        leave_groups(recording, group_id, held)
+        return recording.finish()
+
+    async with service.turns.of((tenant_id, group_id)):
+        await service.write(decide)
+    return Answer(204)
+
+
+async def _to_change(service: Service, exchange: Exchange, group_id: str) -> StoredGroup:
+    tenant_id = exchange.authenticated.tenant.tenant_id
+    stored = await service.lookups.group(tenant_id, group_id) if is_id(group_id) else None
+    if stored is None:
+        raise NoSuchResource
+    check_if_match(exchange, stored.version)
+    return stored
+
+
+async def _claim_name(service: Service, tenant: Tenant, row: GroupRow) -> None:
+    if row.unique_name_key is None:
+        return
+    holders = await service.lookups.groups_by_name(tenant.tenant_id, row.name_key)
+    if any(holder.id != row.id for holder in holders):
+        raise NotUnique("displayName")
+
+
+async def _whole(
+    service: Service, tenant: Tenant, status: int, stored: StoredGroup, selection: Selection
+) -> Answer:
+    members: list[tuple[str, str]] = []
+    if stored.member_count and selection.wants("members"):
+        members = await service.lookups.members(tenant.tenant_id, stored.id)
+    base = service.base(tenant.slug)
+    body = group_bytes(base, stored, members, selection)
+    return resource_answer(status, body, stored.version, location(base, GROUP, stored.id))
+
+
+def _fold(group: Group | None, events: list[GroupEvent]) -> Group:
+    for event in events:
+        group = groups.evolve(group, event)
+    assert group is not None
+    return group

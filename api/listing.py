@@ -1,0 +1,90 @@
+"""Lists and searches: GET on a collection or the root, POST .search (RFC 7644 §3.4.2, §3.4.3)."""
+
+import asyncio
+
+from api.answers import Selection, group_bytes, list_bytes, user_bytes
+from api.exchange import Answer, Exchange
+from api.query import Query, list_query, parameters, search_query
+from api.recording import is_id
+from api.service import Service
+from domain.attributes import ResourceType
+from domain.bodies import parse_json
+from domain.errors import InvalidSyntax
+from domain.filters import parse_filter
+from domain.schemas import GROUP, USER
+from ledger.lookups import StoredResource
+from projections.directory import equality_key
+from projections.queries import TYPES, Found
+from projections.where import Point, point
+
+_BY_ENDPOINT = {"Users": USER, "Groups": GROUP}
+_SEARCH_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
+
+
+async def read(service: Service, exchange: Exchange, endpoint: str | None) -> Answer:
+    """GET on a collection, or on the base for all types."""
+    return await _list(service, exchange, endpoint, list_query(parameters(exchange.query)))
+
+
+async def search(service: Service, exchange: Exchange, endpoint: str | None) -> Answer:
+    """POST .search: the same question without personal data in a URL."""
+    body = parse_json(await exchange.read_body(service.config.body_bytes_max))
+    named = next((value for name, value in body.items() if name.lower() == "schemas"), None)
+    if named is not None and (not isinstance(named, list) or _SEARCH_SCHEMA not in named):
+        raise InvalidSyntax(f"the body must be a {_SEARCH_SCHEMA}")
+    return await _list(service, exchange, endpoint, search_query(body))
+
+
+async def _list(service: Service, exchange: Exchange, endpoint: str | None, query: Query) -> Answer:
+    types = TYPES if endpoint is None else (_BY_ENDPOINT[endpoint],)
+    expression = None if query.filter is None else parse_filter(query.filter, types)
+    tenant = exchange.authenticated.tenant
+    base = service.base(tenant.slug)
+    asked = point(expression, types[0]) if expression is not None and len(types) == 1 else None
+    if asked is not None:
+        found = await _point(service, tenant.tenant_id, types[0], asked, query)
+    else:
+        found = await service.queries.page(
+            tenant.tenant_id, types, expression, offset=query.offset, count=query.count, location_base=base
+        )
+    shown = await asyncio.gather(
+        *(
+            _shown(service, tenant.tenant_id, base, resource_type, stored, query.selection)
+            for resource_type, stored in found.resources
+        )
+    )
+    return Answer(200, list_bytes(found.total, query.start_index, shown))
+
+
+async def _point(
+    service: Service, tenant_id: int, resource_type: ResourceType, asked: Point, query: Query
+) -> Found:
+    """Answer a filter that names one thing through a coalesced point read."""
+    lookups, value = service.lookups, asked.value
+    rows: list[StoredResource]
+    if asked.kind == "id":
+        read = lookups.user if resource_type is USER else lookups.group
+        one = await read(tenant_id, value) if is_id(value) else None
+        rows = [one] if one is not None else []
+    elif asked.kind == "userName":
+        rows = await lookups.users_by_name(tenant_id, equality_key(value))
+    elif asked.kind == "displayName":
+        rows = list(await lookups.groups_by_name(tenant_id, equality_key(value)))
+    else:
+        rows = await lookups.users_by_external_id(tenant_id, equality_key(value))
+    page = rows[query.offset : query.offset + query.count]
+    return Found(len(rows), [(resource_type, row) for row in page])
+
+
+async def _shown(
+    service: Service, tenant_id: int, base: str, resource_type: ResourceType, stored: StoredResource, selection: Selection
+) -> bytes:  # fmt: skip
+    if resource_type is USER:
+        groups = []
+        if stored.belongs and selection.wants("groups"):
+            groups = await service.lookups.groups_of(tenant_id, stored.id)
+        return user_bytes(base, stored, groups, selection)
+    members: list[tuple[str, str]] = []
+    if selection.wants("members"):
+        members = await service.lookups.members(tenant_id, stored.id)
+    return group_bytes(base, stored, members, selection)

@@ -1,0 +1,123 @@
+"""Query parameters as RFC 7644 §3.4.2 and §3.9 have them, from a URL or from a SearchRequest."""
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+from msgspec import Struct
+
+from api.answers import EVERYTHING, Selection
+from api.exchange import utf8_query
+from domain.errors import InvalidFilter, InvalidSyntax, InvalidValue
+
+COUNT_DEFAULT = 100  # PG-04
+COUNT_MAX = 200  # RFC 7644 §3.4.2.4: more is clamped.
+_NUMBER_DIGITS_MAX = 18
+
+
+class Query(Struct, frozen=True):
+    """What a list request asks for. start_index counts from 1."""
+
+    filter: str | None
+    start_index: int
+    count: int
+    selection: Selection
+
+    @property
+    def offset(self) -> int:
+        """How many matches come before the page: the one place where counting from 1 ends."""
+        return self.start_index - 1
+
+
+def parameters(query: bytes) -> dict[str, str]:
+    """Return the query parameters by lower-case name (EP-19); unknown ones do no harm (EP-16).
+
+    Raises InvalidFilter when `filter` is given twice, InvalidSyntax when the text is not UTF-8.
+    """
+    if not query:
+        return {}
+    found: dict[str, str] = {}
+    try:
+        pairs = parse_qsl(utf8_query(query), keep_blank_values=True, errors="strict", max_num_fields=64)
+    except ValueError:
+        raise InvalidSyntax("the query string cannot be read") from None
+    for name, value in pairs:
+        name = name.lower()
+        if name == "filter" and name in found:
+            raise InvalidFilter("filter is given twice")
+        found.setdefault(name, value)
+    return found
+
+
+def selection(found: dict[str, str]) -> Selection:
+    """Return which attributes the client wants. Raises InvalidValue for both parameters at once (PJ-07)."""
+    return _selection(_names(found.get("attributes")), _names(found.get("excludedattributes")))
+
+
+def list_query(found: dict[str, str]) -> Query:
+    """Read a list request's URL parameters."""
+    return Query(
+        filter=found.get("filter"),
+        start_index=max(1, _integer(found, "startIndex", 1)),
+        count=min(COUNT_MAX, max(0, _integer(found, "count", COUNT_DEFAULT))),
+        selection=selection(found),
+    )
+
+
+def search_query(body: dict[str, Any]) -> Query:
+    """Read a SearchRequest (RFC 7644 §3.4.3): same meaning as the URL parameters."""
+    members = {name.lower(): value for name, value in body.items()}
+    expression = members.get("filter")
+    if expression is not None and not isinstance(expression, str):
+        raise InvalidSyntax("filter must be a string")
+    return Query(
+        filter=expression,
+        start_index=max(1, _member(members, "startIndex", 1)),
+        count=min(COUNT_MAX, max(0, _member(members, "count", COUNT_DEFAULT))),
+        selection=_selection(
+            _listed(members, "attributes"), _listed(members, "excludedAttributes")
+        ),
+    )
+
+
+def _selection(attributes: list[str] | None, excluded: list[str] | None) -> Selection:
+    if attributes is None and excluded is None:
+        return EVERYTHING
+    if attributes is not None and excluded is not None:
+        raise InvalidValue("attributes and excludedAttributes exclude each other")
+    return Selection(attributes, excluded)
+
+
+def _names(text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    return [name.strip() for name in text.split(",") if name.strip()] or None
+
+
+def _listed(members: dict[str, Any], name: str) -> list[str] | None:
+    value = members.get(name.lower())
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return _names(value)  # PJ-11
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise InvalidSyntax(f"{name} must be an array of strings")
+    return [item.strip() for item in value if item.strip()]
+
+
+def _integer(found: dict[str, str], name: str, default: int) -> int:
+    text = found.get(name.lower())
+    if text is None:
+        return default
+    digits = text.strip().lstrip("+-")
+    if not digits.isascii() or not digits.isdigit() or len(digits) > _NUMBER_DIGITS_MAX:
+        raise InvalidValue(f"{name} must be an integer")
+    return -int(digits) if text.strip().startswith("-") else int(digits)
+
+
+def _member(members: dict[str, Any], name: str, default: int) -> int:
+    value = members.get(name.lower())
+    if value is None:
+        return default
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 10**_NUMBER_DIGITS_MAX:
+        raise InvalidSyntax(f"{name} must be an integer")
+    return value

@@ -1,0 +1,149 @@
+"""From what was decided to the job that records it: entries with cause, sealed payloads, the request as received."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from api.caller import Caller
+from api.exchange import Exchange
+from domain.errors import ScimError
+from domain.events import Event, RequestRefused, RequestUnchanged
+from domain.resources import strike_out
+from ledger.codec import encode_cause, encode_payload, seal_payload
+from ledger.entry import Cause, Received
+from ledger.jobs import Job, NewEntry, ReceivedRequest, SubjectKey
+from ledger.vault import Sealer, receive
+
+KEPT_BYTES_MAX = 64 * 1024
+KEPT_BYTES_MAX_REFUSED = 4 * 1024
+_SUBJECTS_MAX = 2_000
+_DETAIL_CHARACTERS = 500
+_PATH_CHARACTERS = 256
+
+
+class Recording:
+    """Collects the entries of one request; `finish` seals them, when their number is known."""
+
+    def __init__(self, exchange: Exchange, status: int, state_version: int = 0) -> None:
+        assert exchange.caller is not None
+        self.exchange = exchange
+        self.caller: Caller = exchange.caller
+        self.job = Job(self.caller.tenant.tenant_id, exchange.request_id, self.caller.token_id)
+        self._status = status
+        self._state_version = state_version
+        self._sealers: list[Sealer] = []
+
+    def add(
+        self, event: Event, stream: str, version: int, subject_id: str, sealer: Sealer | None = None, *, bumps: bool = False
+    ) -> int:  # fmt: skip
+        """Add an entry; returns its index. `sealer` is the person's; without one the tenant's key seals."""
+        sealer = sealer or self.caller.vault.tenant_key
+        self.job.entries.append(NewEntry(stream, version, event, subject_id, b"", b"", sealer.key_id, bumps))
+        self._sealers.append(sealer)
+        return len(self._sealers) - 1
+
+    def new_subject(self, subject_id: str) -> Sealer:
+        """Make the key of a new person."""
+        sealer, wrapped = self.caller.vault.new_key(subject_id)
+        self.job.subject_keys.append(SubjectKey(subject_id, sealer.key_id, wrapped))
+        return sealer
+
+    def finish(self, error: ScimError | None = None) -> Job:
+        """Seal the entries, the full cause in the first, and return the job."""
+        entries = self.job.entries
+        cause = self._cause(error, len(entries))
+        origin = self.caller.tenant.origin
+        for index, (entry, sealer) in enumerate(zip(entries, self._sealers, strict=True)):
+            if index:
+                cause = Cause(cause.request_id, index, len(entries))
+            payload = encode_payload(entry.event, encode_cause(cause))
+            entry.commitment, entry.payload = seal_payload(payload, sealer, origin, entry.stream)
+        return self.job
+
+    def _cause(self, error: ScimError | None, count: int) -> Cause:
+        exchange, caller = self.exchange, self.caller
+        received_at = datetime.fromtimestamp(exchange.received_ns // 1_000 / 1_000_000, UTC)
+        return Cause(
+            request_id=exchange.request_id,
+            count=count,
+            token_id=caller.token_id,
+            token_label=caller.label,
+            profile=caller.profile.name,
+            client_address=exchange.client_address,
+            user_agent=exchange.header(b"user-agent"),
+            correlation=exchange.correlation(),
+            method=exchange.method,
+            path=exchange.path[:_PATH_CHARACTERS],
+            operations=exchange.operations,
+            received_at=received_at.isoformat(),
+            elapsed_us=exchange.elapsed_us(),
+            status=self._status,
+            scim_type=(error.scim_type or "") if error else "",
+            detail=error.detail[:_DETAIL_CHARACTERS] if error else "",
+            quirks=list(exchange.quirks),
+            ignored=list(exchange.ignored),
+            state_version=self._state_version,
+            received=self._receive(KEPT_BYTES_MAX_REFUSED if error else KEPT_BYTES_MAX),
+        )
+
+    def _receive(self, kept_bytes_max: int) -> Received | None:
+        """Seal the body under a key of its own, passwords struck out; a long one leaves its size and hash."""
+        body = self.exchange.body
+        if not body:
+            return None
+        kept = struck(body)
+        sealer, wrapped = self.caller.vault.request_key(self.exchange.request_id)
+        commitment, sealed = receive(kept, sealer, self.exchange.request_id)
+        fits = len(body) <= kept_bytes_max
+        if fits:
+            self.job.received = ReceivedRequest(wrapped, sealed, self._subjects())
+        return Received(len(body), commitment, fits)
+
+    def _subjects(self) -> list[str]:
+        named = [entry.subject_id for entry in self.job.entries[:_SUBJECTS_MAX]]
+        named += [subject for subject in self.exchange.subjects[:_SUBJECTS_MAX] if is_id(subject)]
+        return list(dict.fromkeys(named))
+
+
+def unchanged(exchange: Exchange, status: int, state_version: int) -> Job:
+    """Return the job of a request that changed nothing: seen, and no change (L2)."""
+    return _about_request(exchange, RequestUnchanged(), status, state_version, None)
+
+
+def refused(exchange: Exchange, error: ScimError, repetitions: int = 0) -> Job:
+    """Return the job of a refused request."""
+    return _about_request(exchange, RequestRefused(repetitions), error.status, 0, error)
+
+
+def _about_request(
+    exchange: Exchange, event: Event, status: int, state_version: int, error: ScimError | None
+) -> Job:
+    # A stream of its own: versions and ETags count changes only.
+    recording = Recording(exchange, status, state_version)
+    subject_id = exchange.target[1] if exchange.target else exchange.request_id
+    recording.add(event, f"requests/{exchange.request_id}", 1, subject_id)
+    return recording.finish(error)
+
+
+def struck(body: bytes) -> bytes:
+    """Return a body without what may never be kept. One that cannot be read but names a password is not kept."""
+    if b"assword" not in body.lower() and b"\\u" not in body:
+        return body
+    try:
+        read: Any = msgspec.json.decode(body)
+        return msgspec.json.encode(strike_out(read))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return b"(not kept: it cannot be read and may hold a password)"
+
+
+def is_id(text: str) -> bool:
+    """Whether a text is an id as we issue them: a canonical lower-case UUID. Others name nothing here."""
+    if len(text) != 36:
+        return False
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
+

@@ -1,0 +1,55 @@
+"""What every handler needs, made once a process."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from api.caller import Callers
+from api.metrics import Metrics
+from api.turns import Turns
+from domain.errors import Unavailable
+from ledger.config import Config
+from ledger.jobs import Job
+from ledger.lookups import Lookups
+from ledger.vault import Keys
+from ledger.writer import Appended, Conflict, Writer
+from projections.queries import Queries
+
+DECISIONS_MAX = 5
+
+
+class Service:
+    """The parts a request passes through."""
+
+    def __init__(self, config: Config, database_url: str, keys: Keys) -> None:
+        self.config = config
+        self.database_url = database_url
+        self.keys = keys
+        self.metrics = Metrics()
+        self.lookups = Lookups(database_url)
+        self.queries = Queries(database_url)
+        self.writer = Writer(database_url, on_batch=self.metrics.batch)
+        self.callers = Callers(self.lookups, keys)
+        self.turns = Turns()
+
+    def base(self, slug: str) -> str:
+        """The tenant's SCIM base URL."""
+        return f"{self.config.public_url}/scim/{slug}/v2"
+
+    async def write(self, decide: Callable[[], Awaitable[Job]]) -> Appended:
+        """Decide and append, again while something the decision rested on changed meanwhile.
+
+        The job's write completes even if the request is cancelled: what was decided is not half done.
+        """
+        for _ in range(DECISIONS_MAX):
+            job = await decide()
+            try:
+                return await asyncio.shield(self.writer.append(job))
+            except Conflict:
+                continue
+        raise Unavailable(1, "the resource is changing too fast, try again")
+
+    async def close(self) -> None:
+        """Let what is queued finish, then close every connection."""
+        await self.writer.close()
+        await self.lookups.close()
+        await self.queries.close()

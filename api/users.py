@@ -1,0 +1,212 @@
+"""/Users: each request read, decided, recorded, answered."""
+
+from collections.abc import Callable, Iterable
+from uuid import uuid4
+
+from api.answers import Selection, location, resource_answer, user_bytes
+from api.conditions import check_if_match, not_modified
+from api.exchange import Answer, Exchange
+from api.recording import Recording, is_id, unchanged
+from api.service import Service
+from domain import users
+from domain.bodies import parse_json
+from domain.errors import NoSuchResource, NotUnique
+from domain.events import MembershipRemoved, UserDeleted, UserEvent
+from domain.patches import apply_patch, read_patch
+from domain.reading import read_resource
+from domain.schemas import USER
+from domain.users import User
+from ledger.jobs import Job, Membership, UserRow
+from ledger.lookups import StoredResource, StoredUser
+from projections.directory import resource_of, user_row
+
+
+async def read(service: Service, exchange: Exchange, user_id: str, selection: Selection) -> Answer:
+    """GET /Users/{id}"""
+    caller = exchange.authenticated
+    stored = await service.lookups.user(caller.tenant.tenant_id, user_id) if is_id(user_id) else None
+    if stored is None:
+        raise NoSuchResource
+    if (answer := not_modified(exchange, stored.version)) is not None:
+        return answer
+    return await _answer(service, exchange, 200, stored, selection)
+
+
+async def create(service: Service, exchange: Exchange, selection: Selection) -> Answer:
+    """POST /Users"""
+    caller = exchange.authenticated
+    body = parse_json(await exchange.read_body(service.config.body_bytes_max))
+    reading = read_resource(body, USER, caller.profile)
+    exchange.quirks, exchange.ignored = reading.quirks, reading.ignored
+    user_id = str(uuid4())
+    events = users.create(user_id, reading)
+    row = user_row(caller.tenant.tenant_id, _fold(None, events))
+    decided = False
+
+    async def decide() -> Job:
+        nonlocal decided
+        if decided and await service.lookups.users_by_name(caller.tenant.tenant_id, row.name_key):
+            raise NotUnique("userName")
+        decided = True
+        recording = Recording(exchange, 201)
+        sealer = recording.new_subject(user_id)
+        for version, event in enumerate(events, 1):
+            recording.add(event, f"users/{user_id}", version, user_id, sealer)
+        recording.job.names.append((row.name_key, user_id, False))
+        recording.job.new_users.append((row, 0, len(events) - 1))
+        return recording.finish()
+
+    appended = await service.write(decide)
+    at = appended.recorded_at
+    stored = StoredResource(user_id, row.version, at, at, row.document, False)
+    return await _answer(service, exchange, 201, stored, selection)
+
+
+async def replace(service: Service, exchange: Exchange, user_id: str, selection: Selection) -> Answer:
+    """PUT /Users/{id}"""
+    caller = exchange.authenticated
+    raw = await exchange.read_body(service.config.body_bytes_max)
+
+    def decide(user: User) -> list[UserEvent]:
+        reading = read_resource(parse_json(raw), USER, caller.profile)
+        exchange.quirks, exchange.ignored = reading.quirks, reading.ignored
+        return users.replace(user, reading)
+
+    return await _change(service, exchange, user_id, selection, decide)
+
+
+async def patch(service: Service, exchange: Exchange, user_id: str, selection: Selection) -> Answer:
+    """PATCH /Users/{id}"""
+    caller = exchange.authenticated
+    raw = await exchange.read_body(service.config.body_bytes_max)
+
+    def decide(user: User) -> list[UserEvent]:
+        asked = read_patch(parse_json(raw), USER, caller.profile)
+        exchange.operations = list(asked.operations_text)
+        patched = apply_patch(asked, user.resource)
+        exchange.quirks, exchange.ignored = patched.quirks, asked.ignored
+        return users.change(user, patched)
+
+    return await _change(service, exchange, user_id, selection, decide)
+
+
+async def _change(
+    service: Service, exchange: Exchange, user_id: str, selection: Selection,
+    decide_events: Callable[[User], list[UserEvent]],
+) -> Answer:  # fmt: skip
+    """Decide on the user's present state, record what changes, answer with the state after it."""
+    tenant_id = exchange.authenticated.tenant.tenant_id
+    _aim(exchange, user_id)
+    before: StoredUser | None = None
+    after: UserRow | None = None
+
+    async def decide() -> Job:
+        nonlocal before, after
+        before = await _to_change(service, exchange, user_id)
+        user = User(user_id, resource_of(before.document), before.version)
+        events = decide_events(user)
+        if not events:
+            after = None
+            return unchanged(exchange, 200, before.version)
+        after = user_row(tenant_id, _fold(user, events))
+        if after.name_key != user_row(tenant_id, user).name_key:
+            await _claim_name(service, tenant_id, after)
+        return _changed(exchange, before, after, events)
+
+    async with service.turns.of((tenant_id, user_id)):
+        appended = await service.write(decide)
+    assert before is not None
+    stored: StoredResource = before
+    if after is not None:
+        at = appended.recorded_at
+        stored = StoredResource(user_id, after.version, before.created_at, at, after.document, before.belongs)
+    return await _answer(service, exchange, 200, stored, selection)
+
+
+async def _claim_name(service: Service, tenant_id: int, after: UserRow) -> None:
+    holders = await service.lookups.users_by_name(tenant_id, after.name_key)
+    if any(holder.id != after.id for holder in holders):
+        raise NotUnique("userName")
+
+
+def _changed(exchange: Exchange, before: StoredUser, after: UserRow, events: list[UserEvent]) -> Job:
+    recording = Recording(exchange, 200, before.version)
+    assert before.key_wrapped is not None, "a live user has its key"
+    sealer = recording.caller.vault.unwrap(before.id, before.key_id, before.key_wrapped)
+    for version, event in enumerate(events, before.version + 1):
+        recording.add(event, f"users/{before.id}", version, before.id, sealer)
+    job = recording.job
+    job.users_at.append((before.id, before.version))
+    job.names.append((after.name_key, after.id, False))
+    job.changed_users.append((after, len(events) - 1))
+    return recording.finish()
+
+
+async def delete(service: Service, exchange: Exchange, user_id: str) -> Answer:
+    """DELETE /Users/{id}: gone from SCIM and from every group; the ledger keeps what it was."""
+    _aim(exchange, user_id)
+    await exchange.read_body(service.config.body_bytes_max)
+    tenant_id = exchange.authenticated.tenant.tenant_id
+
+    async def decide() -> Job:
+        stored = await _to_change(service, exchange, user_id)
+        held = await service.lookups.held(tenant_id, user_id)
+        recording = Recording(exchange, 204, stored.version)
+        assert stored.key_wrapped is not None, "a live user has its key"
+        sealer = recording.caller.vault.unwrap(user_id, stored.key_id, stored.key_wrapped)
+        recording.add(UserDeleted(), f"users/{user_id}", stored.version + 1, user_id, sealer)
+        recording.job.users_at.append((user_id, stored.version))
+        recording.job.gone_users.append(user_id)
+        leave_groups(recording, user_id, held)
+        return recording.finish()
+
+    async with service.turns.of((tenant_id, user_id)):
+        await service.write(decide)
+    return Answer(204)
+
+
+def leave_groups(recording: Recording, member_id: str, held: list[str]) -> None:
+    """End a deleted member's memberships: exactly those it holds, or the decision is taken again."""
+    job = recording.job
+    job.held.append((member_id, len(held)))
+    for group_id in held:
+        if group_id == member_id:  # A group in itself: its own deletion ends that one.
+            continue
+        entry = recording.add(
+            MembershipRemoved(member_id, explicit=False), f"groups/{group_id}", 1, member_id, bumps=True
+        )
+        job.edges.append((group_id, member_id, True))
+        job.closed.append(Membership(group_id, member_id, "", entry))
+
+
+async def _to_change(service: Service, exchange: Exchange, user_id: str) -> StoredUser:
+    caller = exchange.authenticated
+    stored = await service.lookups.user_to_change(caller.tenant.tenant_id, user_id) if is_id(user_id) else None
+    if stored is None:
+        raise NoSuchResource
+    check_if_match(exchange, stored.version)
+    return stored
+
+
+async def _answer(
+    service: Service, exchange: Exchange, status: int, stored: StoredResource, selection: Selection
+) -> Answer:
+    tenant = exchange.authenticated.tenant
+    groups = []
+    if stored.belongs and selection.wants("groups"):
+        groups = await service.lookups.groups_of(tenant.tenant_id, stored.id)
+    base = service.base(tenant.slug)
+    body = user_bytes(base, stored, groups, selection)
+    return resource_answer(status, body, stored.version, location(base, USER, stored.id))
+
+
+def _aim(exchange: Exchange, user_id: str) -> None:
+    if is_id(user_id):
+        exchange.target = (f"users/{user_id}", user_id)
+
+
+def _fold(user: User | None, events: Iterable[UserEvent]) -> User:
+    for event in events:
+        user = users.evolve(user, event)
+    assert user is not None
+    return user

@@ -1,0 +1,63 @@
+"""One worker process: made by `serve`, told everything through its environment, gone when `serve` is gone."""
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Mapping
+
+import msgspec
+import structlog
+from litestar import Litestar
+
+from api.app import create_app
+from api.service import Service
+from ledger.config import Config
+from ledger.vault import Keys
+
+DESCRIPTION = "SCIM_LEDGER_WORKER"
+_PR_SET_PDEATHSIG = 1
+
+
+class WorkerDescription(msgspec.Struct, frozen=True):
+    """What a worker needs to know."""
+
+    config: Config
+    database_url: str
+    parent_pid: int
+
+
+def describe(config: Config, database_url: str) -> str:
+    """Return the value of SCIM_LEDGER_WORKER for workers of this process."""
+    return msgspec.json.encode(WorkerDescription(config, database_url, os.getpid()), enc_hook=str).decode()
+
+
+def start_worker(environ: Mapping[str, str]) -> Litestar:
+    """Return this worker's application."""
+    description = msgspec.json.decode(environ[DESCRIPTION], type=WorkerDescription, dec_hook=lambda kind, text: kind(text))
+    _die_with(description.parent_pid)
+    configure_logging()
+    service = Service(description.config, description.database_url, Keys.open(description.config.keys))
+    return create_app(service)
+
+
+def _die_with(parent_pid: int) -> None:
+    """End with the parent, also when it is killed: a worker alone would hold the port against the next start."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:
+        sys.exit("the scim-ledger that started this worker is gone")
+
+
+def configure_logging() -> None:
+    """JSON lines on standard error: ids, never names, bodies or query strings."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=lambda event, **_: msgspec.json.encode(event)),
+        ],
+        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        cache_logger_on_first_use=True,
+    )

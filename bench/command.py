@@ -1,0 +1,55 @@
+"""The verb: what `./scim-ledger bench` takes from the command line."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from bench.run import Arguments, run
+
+
+def bench(
+    *,
+    users: str = "10000,1000000",
+    rounds: int = 5,
+    seconds: float = 2.0,
+    connections: int = 16,
+    rows: str = "",
+    json: bool = False,
+    data: Path | None = None,
+    base_url: str = "",
+    tenant: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    database_url: str = "",
+) -> int:
+    """Measure the service on this machine, as ratios to single durable commits.
+
+    Exit status: 0 measured, 1 nothing runs or a row had bad answers, 2 usage.
+
+    Parameters
+    ----------
+    users: sizes of the directories to load, separated by commas.
+    rounds: how often each row is measured; the table shows medians.
+    seconds: how long each row runs in each round.
+    connections: how many clients ask at once.
+    rows: keys of the rows wanted, separated by commas; all when empty.
+    json: print the numbers as JSON, every round of them.
+    data: folder, on the disk to be measured, below which the service keeps its data for the run.
+    base_url: measure this running service instead of starting one; needs --tenant.
+    tenant: slug:SCIM-TOKEN:AUDIT-TOKEN of an empty tenant; first one for newcomers, then one for each size.
+    database_url: of that service's database, for the reference; only rates are printed without it.
+    """
+    sizes = tuple(int(size) for size in users.split(",") if size)
+    return run(
+        Arguments(
+            users=sizes,
+            rounds=rounds,
+            seconds=seconds,
+            connections=connections,
+            rows=tuple(row.strip() for row in rows.split(",") if row.strip()),
+            json=json,
+            data=data,
+            base_url=base_url,
+            tenants=tenant,
+            database_url=database_url,
+        )
+    )

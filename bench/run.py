@@ -1,0 +1,237 @@
+"""Takes the numbers: a service of its own, directories loaded, rows and reference in interleaved rounds."""
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from bench.directory import Directory, NotLoaded, headers, load_users
+from bench.load import Address, Outcome
+from bench.reference import NotDurable, Reference
+from bench.report import Measured, Report, RowReport, print_table, to_json
+from bench.rows import LeftOut, Row, all_rows, lacking, size_name
+from bench.service import Service, ServiceFailed, processor_us
+
+WARM_UP_S = 0.3
+REFERENCE_S = 1.0
+WIDTH = 130  # Of the table where no terminal gives one.
+
+
+class Arguments(Struct, frozen=True):
+    """What `./scim-ledger bench` takes.
+
+    users: sizes of the directories, a tenant each. rows: keys of the rows wanted; empty for all.
+    seconds: of one row in one round. data: folder for the service's data, on the disk to be measured; a
+    temporary one otherwise.
+    base_url, tenants: measure a running service instead; a tenant is "slug:SCIM token:AUDIT token", one for
+    newcomers first, then one for each size. database_url: of its server, for the reference.
+    """
+
+    users: tuple[int, ...] = (10_000, 1_000_000)
+    rounds: int = 5
+    seconds: float = 2.0
+    connections: int = 16
+    rows: tuple[str, ...] = ()
+    json: bool = False
+    data: Path | None = None
+    base_url: str = ""
+    tenants: tuple[str, ...] = ()
+    database_url: str = ""
+
+
+class Site(Struct, frozen=True):
+    """The service under measurement.
+
+    new_directory: makes an empty tenant. reference: None where the database is out of reach.
+    processor_us: processor time used so far by the service and by its database, in µs.
+    """
+
+    new_directory: Callable[[str], Directory]
+    database_url: str = ""
+    processor_us: Callable[[], tuple[float, float]] = lambda: (0.0, 0.0)
+
+
+def run(arguments: Arguments) -> int:
+    """Take the numbers and print them. Return the exit status: 1 when a row is invalid or nothing runs."""
+    console = Console(stderr=True)
+    try:
+        with site(arguments, console) as place:
+            report = measure(arguments, place, console)
+    except (NotLoaded, NotDurable, ServiceFailed, OSError) as error:
+        console.print(f"bench: {error}", style="red", markup=False)
+        return 1
+    if arguments.json:
+        sys.stdout.write(to_json(report) + "\n")
+    else:
+        print_table(report, terminal if (terminal := Console()).is_terminal else Console(width=WIDTH))
+    return 0 if report.valid else 1
+
+
+@contextmanager
+def site(arguments: Arguments, console: Console) -> Iterator[Site]:
+    """Start a service on a new data folder, or take the running one that was named."""
+    if arguments.base_url:
+        tenants = iter(arguments.tenants)
+        yield Site(
+            lambda _: directory(arguments.base_url, *next(tenants).split(":", 2)), arguments.database_url
+        )
+        return
+    folder = Path(tempfile.mkdtemp(prefix="scim-ledger-bench-", dir=arguments.data))
+    folder.chmod(0o755)  # The database server may run as another account.
+    try:
+        with Service(folder / "data") as service:
+            console.print(f"service {service.base_url}, data in {folder}", highlight=False)
+
+            def used() -> tuple[float, float]:
+                return processor_us(service.service_pids()), processor_us(service.postgres_pids())
+
+            def new_directory(slug: str) -> Directory:
+                return directory(service.base_url, slug, *service.new_tenant(slug))
+
+            yield Site(new_directory, service.database_url(), used)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def named_directory(base_url: str, tenant: str) -> Directory:
+    """Return the directory of a tenant given as slug:SCIM token:AUDIT token."""
+    parts = tenant.split(":")
+    if len(parts) != 3:
+        wanted = "--tenant slug:SCIM-TOKEN:AUDIT-TOKEN, one for newcomers and one for each size"
+        raise ServiceFailed(f"a running service is measured in empty tenants: give {wanted}")
+    return directory(base_url, *parts)
+
+
+def directory(base_url: str, slug: str, scim_token: str, audit_token: str = "") -> Directory:
+    """Return an empty directory: a tenant with the addresses that its tokens open."""
+    parts = urlsplit(base_url)
+    host, port = parts.hostname or "127.0.0.1", parts.port or 80
+    return Directory(
+        slug=slug,
+        scim=Address(host, port, headers(scim_token)),
+        audit=Address(host, port, headers(audit_token)),
+        ids=[],
+    )
+
+
+def measure(arguments: Arguments, place: Site, console: Console) -> Report:
+    """Load the directories, try every row once, then take the rounds."""
+    newcomers = place.new_directory("newcomers")
+    directories = {size: loaded(place, size, console) for size in sorted(arguments.users)}
+    rows, left_out = all_rows(directories, newcomers, arguments.seconds)
+    if arguments.rows:
+        rows = [row for row in rows if row.key in arguments.rows]
+        left_out = [each for each in left_out if each.key in arguments.rows]
+    rows, lacking_rows = tried(rows, arguments)
+    reference, server, results = rounds(arguments, place, rows, console)
+    return Report(
+        taken_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=f"{os.cpu_count()} cores, {platform.system()} {platform.release()}, "
+        f"Python {platform.python_version()}, {server or 'database out of reach'}",
+        users=tuple(sorted(arguments.users)),
+        rounds=arguments.rounds,
+        seconds=arguments.seconds,
+        connections=arguments.connections,
+        reference_per_s=reference,
+        rows=[RowReport(row.key, row.work, results[row.key]) for row in rows],
+        left_out=left_out + lacking_rows,
+    )
+
+
+def loaded(place: Site, size: int, console: Console) -> Directory:
+    """Return a tenant with that many users, loaded over HTTP."""
+    new = place.new_directory(f"people-{size}")
+    with _progress(console) as progress:
+        task = progress.add_task(f"loading {size_name(size)} users", total=size)
+        outcome = load_users(new, size, lambda done: progress.update(task, completed=done))
+    console.print(f"{size_name(size)} users loaded, {outcome.rate:,.0f}/s", highlight=False)
+    return new
+
+
+def tried(rows: Sequence[Row], arguments: Arguments) -> tuple[list[Row], list[LeftOut]]:
+    """Send each row's requests for a moment: it warms up, and shows what the service does not have."""
+    there, left_out = [], []
+    for row in rows:
+        try:
+            seen: Outcome | NotLoaded = row.prepared(-1)(WARM_UP_S, arguments.connections)
+        except NotLoaded as error:
+            seen = error
+        if reason := lacking(row, seen):
+            left_out.append(LeftOut(row.key, reason))
+        else:
+            there.append(row)
+    return there, left_out
+
+
+def rounds(
+    arguments: Arguments, place: Site, rows: Sequence[Row], console: Console
+) -> tuple[list[float], str, dict[str, list[Measured]]]:
+    """Measure every row once a round, after the reference; each round begins with another row.
+
+    Return the references, the database server's version, and what was measured by row and round.
+    """
+    results: dict[str, list[Measured]] = {row.key: [] for row in rows}
+    references: list[float] = []
+    reference = Reference(place.database_url) if place.database_url else None
+    with reference or _nothing(), _progress(console) as progress:
+        task = progress.add_task("measuring", total=arguments.rounds * (len(rows) + 1))
+        for number in range(arguments.rounds):
+            if reference:
+                references.append(reference.measure(REFERENCE_S))
+            progress.advance(task)
+            turn = number % len(rows) if rows else 0
+            for row in [*rows[turn:], *rows[:turn]]:
+                progress.update(task, description=f"round {number + 1}, {row.key}")
+                base = references[-1] if references else 0.0
+                results[row.key].append(one_row(row, number, arguments, place, base))
+                progress.advance(task)
+    return references, reference.server if reference else "", results
+
+
+def one_row(row: Row, number: int, arguments: Arguments, place: Site, reference: float) -> Measured:
+    """Measure one row once, with the processor time it took on either side."""
+    prepared = row.prepared(number)
+    service_before, postgres_before = place.processor_us()
+    outcome = prepared(arguments.seconds, arguments.connections)
+    service_after, postgres_after = place.processor_us()
+    requests = max(1, outcome.requests)
+    return Measured(
+        rate=outcome.rate,
+        ratio=outcome.rate / reference if reference else 0.0,
+        p50_ms=outcome.p50_ms,
+        p99_ms=outcome.p99_ms,
+        bad=outcome.bad,
+        first_bad=outcome.first_bad,
+        statuses=outcome.statuses,
+        service_us=(service_after - service_before) / requests,
+        postgres_us=(postgres_after - postgres_before) / requests,
+        generator_us=outcome.generator_us,
+    )
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+def _progress(console: Console) -> Progress:
+    """Return a progress bar on stderr, silent where nobody watches."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )

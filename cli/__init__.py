@@ -1,0 +1,1 @@
+"""The terminal edge: `./scim-ledger VERB`."""

@@ -1,0 +1,158 @@
+"""Every event ever recorded, with its revision; nothing else.
+
+Names and shapes are storage: a change means a new revision here and an upcast in `upcasts.py`, and every
+revision ever written has a golden file in tests/golden/events. Times, versions and causes are not part of an
+event: they belong to the entry that records it.
+"""
+
+from typing import Any, ClassVar
+
+from msgspec import Struct
+
+
+class Event(Struct, frozen=True, forbid_unknown_fields=True):
+    """A fact of the domain, past tense. `revision` is the shape in which it is written today."""
+
+    revision: ClassVar[int] = 1
+
+
+class UserCreated(Event, frozen=True):
+    """A user exists from here on, with these attributes.
+
+    resource: attributes by canonical name, extension attributes below their schema URI (RFC 7643 §3.3);
+    without id, schemas, meta, groups and password.
+    """
+
+    user_id: str
+    resource: dict[str, Any]
+
+
+class GroupCreated(Event, frozen=True):
+    """A group exists from here on; its members follow as `MembershipAdded`.
+
+    resource: as in `UserCreated`, and without members.
+    """
+
+    group_id: str
+    resource: dict[str, Any]
+
+
+class AttributeChanged(Event, frozen=True):
+    """One attribute of a resource took a new value.
+
+    attribute: the canonical top-level name, or schema URI, colon and name for an extension attribute.
+    before, after: whole values; None while unassigned. For `password` both are None: it is a receipt.
+    Source: RFC 7643 §2.1 (names), §2.5 (unassigned values).
+    """
+
+    attribute: str
+    before: Any
+    after: Any
+
+
+class Deactivated(Event, frozen=True):
+    """`active` became false.
+
+    before: True, or None when it was unassigned.
+    explicit: whether the client said so. A missing `active` never deactivates.
+    """
+
+    before: bool | None = True
+    explicit: bool = True
+
+
+class Reactivated(Event, frozen=True):
+    """`active` became true after it was false."""
+
+
+class UserDeleted(Event, frozen=True):
+    """The user is gone from SCIM. Its memberships end with `MembershipRemoved` of the same request."""
+
+
+class GroupDeleted(Event, frozen=True):
+    """The group is gone from SCIM, and every open membership with it: no event for each."""
+
+
+class MembershipAdded(Event, frozen=True):
+    """A user or group became a direct member of the group whose stream this is.
+
+    member_type: "User" or "Group".
+    """
+
+    member_id: str
+    member_type: str
+
+
+class MembershipRemoved(Event, frozen=True):
+    """A direct member left the group whose stream this is.
+
+    explicit: False when no operation named the member: a PUT or a replaced list that left it out, a
+    remove-all, or the deletion of the member itself.
+    """
+
+    member_id: str
+    explicit: bool = True
+
+
+class RequestUnchanged(Event, frozen=True):
+    """A well-formed request changed nothing: Entra repeats such a PATCH every cycle."""
+
+
+class RequestRefused(Event, frozen=True):
+    """A request that reached its tenant was refused; status, scimType and detail are in the cause.
+
+    repetitions: how many further identical refusals this entry stands for; 0 for the first one.
+    """
+
+    repetitions: int = 0
+
+
+class TokenIssued(Event, frozen=True):
+    """A bearer token became valid. The secret is never recorded.
+
+    expires_at: RFC 3339 UTC, or None when it does not expire.
+    """
+
+    token_id: str
+    label: str
+    scopes: list[str]
+    profile: str
+    expires_at: str | None = None
+
+
+class TokenRevoked(Event, frozen=True):
+    """A bearer token stopped being valid before its expiry."""
+
+    token_id: str
+
+
+class SettingChanged(Event, frozen=True):
+    """A tenant setting took a new value."""
+
+    setting: str
+    before: Any
+    after: Any
+
+
+UserEvent = UserCreated | AttributeChanged | Deactivated | Reactivated | UserDeleted
+GroupEvent = GroupCreated | AttributeChanged | MembershipAdded | MembershipRemoved | GroupDeleted
+RequestEvent = RequestUnchanged | RequestRefused
+TenantEvent = TokenIssued | TokenRevoked | SettingChanged
+
+EVENTS: tuple[type[Event], ...] = (
+    UserCreated,
+    GroupCreated,
+    AttributeChanged,
+    Deactivated,
+    Reactivated,
+    UserDeleted,
+    GroupDeleted,
+    MembershipAdded,
+    MembershipRemoved,
+    RequestUnchanged,
+    RequestRefused,
+    TokenIssued,
+    TokenRevoked,
+    SettingChanged,
+)
+EVENT_BY_NAME: dict[str, type[Event]] = {event.__name__: event for event in EVENTS}

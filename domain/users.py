@@ -1,0 +1,103 @@
+"""User, evolve, and the decisions about users: pure functions from state and arguments to events."""
+
+from typing import Any, assert_never
+
+from msgspec import Struct
+
+from domain.applying import Patched
+from domain.attributes import JsonObject
+from domain.changes import after_put, assigned
+from domain.errors import NoSuchResource
+from domain.events import (
+    AttributeChanged,
+    Deactivated,
+    Reactivated,
+    UserCreated,
+    UserDeleted,
+    UserEvent,
+)
+from domain.resources import Reading, difference
+from domain.schemas import USER
+
+_PASSWORD_GIVEN = AttributeChanged("password", None, None)  # A receipt: the value is never recorded.
+
+
+class User(Struct, frozen=True):
+    """A user as its events made it.
+
+    resource: as in `UserCreated`, with `active` while it is assigned. version: how many changes it has had.
+    """
+
+    id: str
+    resource: JsonObject
+    version: int
+
+    @property
+    def active(self) -> bool | None:
+        """None while nobody said."""
+        value: bool | None = self.resource.get("active")
+        return value
+
+
+def create(user_id: str, reading: Reading) -> list[UserEvent]:
+    """A user with this id comes to be. user_id: random, lower case; never one a client chose."""
+    created = UserCreated(user_id, reading.resource)
+    return [created, _PASSWORD_GIVEN] if reading.password_given else [created]
+
+
+def replace(user: User | None, reading: Reading) -> list[UserEvent]:
+    """PUT: what the body omits is cleared, except `active` and the password; no change, no event (PU-11)."""
+    if user is None:
+        raise NoSuchResource()
+    return _changes(user, after_put(user.resource, reading, USER), reading.password_given)
+
+
+def change(user: User | None, patched: Patched) -> list[UserEvent]:
+    """PATCH: the net effect of all operations; none is no event (DEC-11). A given password counts (PD-16)."""
+    if user is None:
+        raise NoSuchResource()
+    return _changes(user, patched.resource, patched.password_given)
+
+
+def delete(user: User | None) -> list[UserEvent]:
+    """The user goes; closing its memberships is the caller's part of the same request."""
+    if user is None:
+        raise NoSuchResource()
+    return [UserDeleted()]
+
+
+def _changes(user: User, after: JsonObject, password_given: bool) -> list[UserEvent]:
+    events: list[UserEvent] = [
+        _changed(attribute, old, new) for attribute, old, new in difference(user.resource, after, USER)
+    ]
+    if password_given:
+        events.append(_PASSWORD_GIVEN)
+    return events
+
+
+def _changed(attribute: str, before: Any, after: Any) -> UserEvent:
+    """The event of one change. That `active` became false is a fact of its own, whichever verb carried it."""
+    if attribute == "active" and after is False:
+        return Deactivated(before)
+    if attribute == "active" and after is True and before is False:
+        return Reactivated()
+    return AttributeChanged(attribute, before, after)
+
+
+def evolve(user: User | None, event: UserEvent) -> User | None:
+    """The user after one event; None before the first and after the last."""
+    if isinstance(event, UserCreated):
+        return User(event.user_id, event.resource, 1)
+    assert user is not None, "a user's stream begins with UserCreated"
+    match event:
+        case AttributeChanged(attribute, _, after):
+            resource = assigned(user.resource, attribute, after)
+        case Deactivated():
+            resource = assigned(user.resource, "active", False)
+        case Reactivated():
+            resource = assigned(user.resource, "active", True)
+        case UserDeleted():
+            return None
+        case _:
+            assert_never(event)
+    return User(user.id, resource, user.version + 1)

@@ -1,0 +1,252 @@
+-- The one function that writes. One call in autocommit is one batch: it takes the tenant's lock, checks what every
+-- job was decided on, and either writes all entries and directory rows of the batch or, when jobs fail their
+-- preconditions, writes nothing and names them; the leader sends the rest again (ledger/writer.py packs the arrays).
+--
+-- Order is the product. Without the lock two appends could take positions 7 and 8 and commit 8 first; a projection
+-- at 8 would then never see 7. It locks one tenant, not the table, and does not change the row: an updated head row
+-- slows eightfold while anybody holds a snapshot. Size and last time are those of the newest entry.
+--
+-- Arrays are columns of one table each, prefix_column; a null array means that the batch has none of them.
+-- `entry` columns count the batch's entries from 0: an entry's position is size + entry.
+
+drop function if exists ledger_append;
+
+create function ledger_append(
+    p_tenant integer,
+    p_now timestamptz,                   -- the service's clock
+    -- preconditions: user at version
+    user_job integer[], user_id uuid[], user_version integer[],
+    -- group at attribute version, and at exact version where that is not null
+    group_job integer[], group_id uuid[], group_attribute_version integer[], group_exact_version integer[],
+    -- resource exists
+    exists_job integer[], exists_id uuid[], exists_group boolean[],
+    -- edge (group, member) open or closed
+    edge_job integer[], edge_group uuid[], edge_member uuid[], edge_open boolean[],
+    -- a member has exactly so many open memberships (with an open edge for each: exactly this set)
+    held_job integer[], held_member uuid[], held_count integer[],
+    -- name free, or held by the holder itself
+    name_job integer[], name_key bytea[], name_holder uuid[], name_group boolean[],
+    -- stream has exactly so many entries (streams that have no directory row)
+    stream_job integer[], stream_name text[], stream_version integer[],
+    -- entries. version counts from `bump`'s base for entries of bumped groups, is absolute otherwise
+    entry_stream text[], entry_version integer[], entry_bump integer[], entry_type text[], entry_subject uuid[],
+    entry_request uuid[], entry_actor text[], entry_commitment bytea[], entry_payload bytea[], entry_key uuid[],
+    -- groups whose version moves: by how much, by which entry last, and by how many members they grow
+    bump_group uuid[], bump_count integer[], bump_entry integer[], bump_members integer[],
+    -- directory rows
+    new_user_id uuid[], new_user_version integer[], new_user_entry integer[], new_user_last_entry integer[],
+    new_user_name_key bytea[], new_user_external_id_key bytea[], new_user_active boolean[],
+    new_user_document bytea[], new_user_search text[], new_user_terms text[],
+    changed_user_id uuid[], changed_user_version integer[], changed_user_entry integer[],
+    changed_user_name_key bytea[], changed_user_external_id_key bytea[], changed_user_active boolean[],
+    changed_user_document bytea[], changed_user_search text[], changed_user_terms text[],
+    gone_user_id uuid[],
+    new_group_id uuid[], new_group_version integer[], new_group_entry integer[], new_group_last_entry integer[],
+    new_group_member_count integer[],
+    new_group_name_key bytea[], new_group_unique_name_key bytea[], new_group_external_id_key bytea[],
+    new_group_document bytea[], new_group_search text[], new_group_terms text[],
+    changed_group_id uuid[], changed_group_bump integer[], changed_group_version integer[],
+    changed_group_name_key bytea[], changed_group_unique_name_key bytea[], changed_group_external_id_key bytea[],
+    changed_group_document bytea[], changed_group_search text[], changed_group_terms text[],
+    gone_group_id uuid[], gone_group_entry integer[],
+    opened_group uuid[], opened_member uuid[], opened_type text[], opened_entry integer[],
+    closed_group uuid[], closed_member uuid[], closed_entry integer[],
+    -- keys and received requests
+    key_subject uuid[], key_id uuid[], key_wrapped bytea[],
+    received_request uuid[], received_wrapped bytea[], received_sealed bytea[], received_subjects text[],
+    out size bigint,                     -- position of the batch's first entry
+    out recorded timestamptz,             -- recorded_at of all of them
+    out failed integer[],                -- jobs whose preconditions do not hold; then nothing was written
+    out base integer[]                   -- versions of the bumped groups before the batch
+) language plpgsql as $$
+#variable_conflict use_column
+declare
+    v_origin text;
+    v_clock timestamptz;
+    v_last timestamptz;
+    v_at text;
+    v_failed integer[];
+begin
+    select t.origin into v_origin from tenants t where t.tenant_id = p_tenant for no key update;
+    if not found then
+        raise exception 'tenant % does not exist', p_tenant using errcode = 'no_data_found';
+    end if;
+    v_clock := date_trunc('milliseconds', clock_timestamp());
+    select e.position + 1, e.recorded_at into size, v_last
+      from entries e where e.tenant_id = p_tenant order by e.position desc limit 1;
+    size := coalesce(size, 0);
+    if abs(extract(epoch from v_clock - p_now)) > 60 or v_last > p_now + interval '60 seconds' then
+        raise exception 'clocks disagree by more than 60 seconds: database %, service %, newest entry %',
+            v_clock, p_now, v_last using errcode = 'SL001';
+    end if;
+    recorded := greatest(v_clock, v_last);
+
+    -- Preconditions. Under the lock nothing they speak of can change before the commit.
+    if user_job is not null then
+        select array_agg(x.job) into v_failed
+          from unnest(user_job, user_id, user_version) x(job, id, version)
+         where x.version is distinct from
+               (select u.version from users u where u.tenant_id = p_tenant and u.id = x.id);
+        failed := failed || v_failed;
+    end if;
+    if group_job is not null then
+        select array_agg(x.job) into v_failed
+          from unnest(group_job, group_id, group_attribute_version, group_exact_version)
+               x(job, id, attribute_version, exact_version)
+         where not coalesce((select g.attribute_version = x.attribute_version
+                                and g.version = coalesce(x.exact_version, g.version)
+                               from groups g where g.tenant_id = p_tenant and g.id = x.id), false);
+        failed := failed || v_failed;
+    end if;
+    if exists_job is not null then
+        select array_agg(x.job) into v_failed
+          from unnest(exists_job, exists_id, exists_group) x(job, id, is_group)
+         where case when x.is_group
+                    then (select g.id from groups g where g.tenant_id = p_tenant and g.id = x.id)
+                    else (select u.id from users u where u.tenant_id = p_tenant and u.id = x.id) end is null;
+        failed := failed || v_failed;
+    end if;
+    if edge_job is not null then
+        select array_agg(x.job) into v_failed
+          from unnest(edge_job, edge_group, edge_member, edge_open) x(job, grp, member, is_open)
+         where x.is_open <> ((select m.from_position from memberships m
+                               where m.tenant_id = p_tenant and m.group_id = x.grp and m.member_id = x.member
+                                 and m.to_position is null) is not null);
+        failed := failed || v_failed;
+    end if;
+    if held_job is not null then
+        select array_agg(x.job) into v_failed
+          from unnest(held_job, held_member, held_count) x(job, member, held)
+         where x.held <> (select count(*) from memberships m
+                           where m.tenant_id = p_tenant and m.member_id = x.member and m.to_position is null);
+        failed := failed || v_failed;
+    end if;
+    if name_job is not null then
+        select array_agg(x.job) into v_failed
+          from unnest(name_job, name_key, name_holder, name_group) x(job, key, holder, is_group)
+         where case when x.is_group
+                    then (select g.id from groups g where g.tenant_id = p_tenant and g.unique_name_key = x.key)
+                    else (select u.id from users u where u.tenant_id = p_tenant and u.user_name_key = x.key)
+               end <> x.holder;
+        failed := failed || v_failed;
+    end if;
+    if stream_job is not null then
+        select array_agg(x.job) into v_failed
+          from unnest(stream_job, stream_name, stream_version) x(job, stream, version)
+         where x.version <> coalesce((select e.stream_version from entries e
+                                       where e.tenant_id = p_tenant and e.stream = x.stream
+                                       order by e.stream_version desc limit 1), 0);
+        failed := failed || v_failed;
+    end if;
+    if failed is not null then
+        return;
+    end if;
+
+    if bump_group is not null then
+        select array_agg(coalesce(g.version, 0) order by x.n) into base
+          from unnest(bump_group) with ordinality x(id, n)
+          left join groups g on g.tenant_id = p_tenant and g.id = x.id;
+    end if;
+
+    -- The leaf is built here because position, time and version exist only under the lock.
+    v_at := to_char(recorded at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
+    insert into entries (tenant_id, position, stream, stream_version, event_type, subject_id, request_id,
+                         recorded_at, leaf, payload, key_id)
+    select p_tenant, size + x.n - 1, x.stream, v.version, x.type, x.subject, x.request, recorded,
+           convert_to('{"act":"' || x.actor || '","at":"' || v_at || '","log":"' || v_origin || '","pc":"'
+                      || encode(x.commitment, 'base64') || '","seq":' || size + x.n - 1 || ',"sub":"'
+                      || upper(left(x.stream, 1)) || substr(x.stream, 2) || '","sv":' || v.version || ',"typ":"'
+                      || x.type || '","v":1}', 'UTF8'),
+           x.payload, x.key
+      from unnest(entry_stream, entry_version, entry_bump, entry_type, entry_subject, entry_request, entry_actor,
+                  entry_commitment, entry_payload, entry_key) with ordinality
+           x(stream, version, bump, type, subject, request, actor, commitment, payload, key, n),
+           lateral (select x.version + coalesce(base[x.bump], 0) as version) v;
+
+    -- Keys and requests first: what follows may fail on nothing but a defect.
+    if key_subject is not null then
+        insert into subject_keys (tenant_id, subject_id, key_id, wrapped)
+        select p_tenant, x.subject, x.key, x.wrapped
+          from unnest(key_subject, key_id, key_wrapped) x(subject, key, wrapped);
+    end if;
+    if received_request is not null then
+        insert into request_keys (tenant_id, request_id, wrapped, subjects)
+        select p_tenant, x.request, x.wrapped, x.subjects::uuid[]
+          from unnest(received_request, received_wrapped, received_subjects) x(request, wrapped, subjects);
+        insert into received_requests (tenant_id, request_id, sealed)
+        select p_tenant, x.request, x.sealed from unnest(received_request, received_sealed) x(request, sealed);
+    end if;
+
+    -- The directory. Who leaves goes first, so that a name given up in a batch's earlier job is free.
+    if gone_user_id is not null then
+        delete from users u using unnest(gone_user_id) x(id) where u.tenant_id = p_tenant and u.id = x.id;
+    end if;
+    if gone_group_id is not null then
+        update memberships m set to_position = size + x.entry
+          from unnest(gone_group_id, gone_group_entry) x(id, entry)
+         where m.tenant_id = p_tenant and m.group_id = x.id and m.to_position is null;
+        delete from groups g using unnest(gone_group_id) x(id) where g.tenant_id = p_tenant and g.id = x.id;
+    end if;
+    if changed_user_id is not null then
+        update users u
+           set version = x.version, position = size + x.entry, modified_at = recorded, user_name_key = x.name_key,
+               external_id_key = x.external_id_key, active = x.active, document = x.document,
+               search = x.search::jsonb, search_terms = x.terms::bigint[]
+          from unnest(changed_user_id, changed_user_version, changed_user_entry, changed_user_name_key,
+                      changed_user_external_id_key, changed_user_active, changed_user_document,
+                      changed_user_search, changed_user_terms)
+               x(id, version, entry, name_key, external_id_key, active, document, search, terms)
+         where u.tenant_id = p_tenant and u.id = x.id;
+    end if;
+    if new_user_id is not null then
+        insert into users (tenant_id, id, version, position, created_position, created_at, modified_at,
+                           user_name_key, external_id_key, active, document, search, search_terms)
+        select p_tenant, x.id, x.version, size + x.last_entry, size + x.entry, recorded, recorded, x.name_key,
+               x.external_id_key, x.active, x.document, x.search::jsonb, x.terms::bigint[]
+          from unnest(new_user_id, new_user_version, new_user_entry, new_user_last_entry, new_user_name_key,
+                      new_user_external_id_key, new_user_active, new_user_document, new_user_search,
+                      new_user_terms)
+               x(id, version, entry, last_entry, name_key, external_id_key, active, document, search, terms);
+    end if;
+    if bump_group is not null then
+        update groups g
+           set version = g.version + x.count, position = size + x.entry, modified_at = recorded,
+               member_count = g.member_count + x.members
+          from unnest(bump_group, bump_count, bump_entry, bump_members) x(id, count, entry, members)
+         where g.tenant_id = p_tenant and g.id = x.id;
+    end if;
+    if changed_group_id is not null then
+        update groups g
+           set attribute_version = base[x.bump] + x.version, name_key = x.name_key,
+               unique_name_key = x.unique_name_key, external_id_key = x.external_id_key,
+               document = x.document, search = x.search::jsonb, search_terms = x.terms::bigint[]
+          from unnest(changed_group_id, changed_group_bump, changed_group_version, changed_group_name_key,
+                      changed_group_unique_name_key, changed_group_external_id_key, changed_group_document,
+                      changed_group_search, changed_group_terms)
+               x(id, bump, version, name_key, unique_name_key, external_id_key, document, search, terms)
+         where g.tenant_id = p_tenant and g.id = x.id;
+    end if;
+    if new_group_id is not null then
+        insert into groups (tenant_id, id, version, attribute_version, member_count, position, created_position,
+                            created_at, modified_at, name_key, unique_name_key, external_id_key, document, search,
+                            search_terms)
+        select p_tenant, x.id, x.version, 1, x.member_count, size + x.last_entry, size + x.entry, recorded, recorded,
+               x.name_key, x.unique_name_key, x.external_id_key, x.document, x.search::jsonb, x.terms::bigint[]
+          from unnest(new_group_id, new_group_version, new_group_entry, new_group_last_entry,
+                      new_group_member_count, new_group_name_key, new_group_unique_name_key,
+                      new_group_external_id_key, new_group_document, new_group_search, new_group_terms)
+               x(id, version, entry, last_entry, member_count, name_key, unique_name_key, external_id_key,
+                 document, search, terms);
+    end if;
+    if closed_group is not null then
+        update memberships m set to_position = size + x.entry
+          from unnest(closed_group, closed_member, closed_entry) x(grp, member, entry)
+         where m.tenant_id = p_tenant and m.group_id = x.grp and m.member_id = x.member
+           and m.to_position is null;
+    end if;
+    if opened_group is not null then
+        insert into memberships (tenant_id, group_id, member_id, member_type, from_position)
+        select p_tenant, x.grp, x.member, x.type, size + x.entry
+          from unnest(opened_group, opened_member, opened_type, opened_entry) x(grp, member, type, entry);
+    end if;
+end $$;

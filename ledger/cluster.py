@@ -1,0 +1,87 @@
+"""The embedded server's own folder: how it is made, and the settings it always runs with."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from ledger.account import Account
+from ledger.binaries import Binaries
+from ledger.server_errors import DataFolderUnusable, ServerFailed, WrongMajorVersion
+
+SUPERUSER = "scim_ledger"
+
+SETTINGS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "max_connections": "60",
+    "shared_buffers": "256MB",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "wal_buffers": "16MB",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+    "autovacuum_naptime": "15s",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    # A failing statement or a violated key would put a person's values into the diagnostic log.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+}
+
+# SCIM_LEDGER_TEST_POSTGRES=1: faster, and everything is lost when the machine stops. Commits still reach the
+# system before they are acknowledged, so that tests may kill processes and count what is left.
+TEST_SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "shared_buffers": "64MB",
+}
+
+
+def check_version(cluster: Path, binaries: Binaries) -> None:
+    """Refuse binaries of another major version than the one that made the cluster: it could not be read."""
+    try:
+        made_by = (cluster / "PG_VERSION").read_text().strip()
+    except OSError:
+        raise DataFolderUnusable(f"{cluster} is not a Postgres data folder") from None
+    if made_by != str(binaries.major):
+        raise WrongMajorVersion(
+            f"{cluster.parent} was made by Postgres {made_by}, the binaries found are {binaries.version}: set"
+            f" SCIM_LEDGER_PG_BINDIR to the bin folder of a Postgres {made_by}, or use pg_upgrade"
+        )
+
+
+def make_cluster(cluster: Path, binaries: Binaries, account: Account, *, durable: bool) -> None:
+    """Run initdb beside the cluster's place and rename, so that a cluster which is there is whole.
+
+    Text sorts by code point on every machine; passwords are asked by nobody, since only the socket is open.
+    """
+    unfinished = cluster.with_name("postgres.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    locale = ["--locale=C.UTF-8"]
+    if binaries.major >= 17:
+        locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        locale += ["--lc-collate=C", "--lc-ctype=C.UTF-8"]
+    command = [binaries.program("initdb"), "-D", str(unfinished), "-U", SUPERUSER, "-E", "UTF8", *locale]
+    command += ["--auth-local=trust", "--auth-host=scram-sha-256", "--data-checksums"]
+    made = subprocess.run(  # noqa: S603
+        command if durable else [*command, "--no-sync"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **account.spawn_options(),
+    )
+    if made.returncode != 0:
+        last = (made.stdout.strip().splitlines() or ["no message"])[-1]
+        raise ServerFailed(f"initdb failed for {cluster.parent} as {account.name}: {last}")
+    unfinished.rename(cluster)
+
+
+def server_options(socket: Path, *, durable: bool) -> list[str]:
+    """Return the options of the `postgres` command. socket: the folder of the socket."""
+    settings = SETTINGS if durable else SETTINGS | TEST_SETTINGS
+    settings = settings | {"unix_socket_directories": '"' + str(socket).replace('"', '""') + '"'}
+    return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]

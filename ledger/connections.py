@@ -1,0 +1,78 @@
+"""Connections that stay open, and what to do when one breaks."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import psycopg
+from psycopg import AsyncConnection
+
+from ledger import arrays
+
+# Statements on these connections are planned once, for tables of any size: index or nothing.
+_SETTINGS = (
+    "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off; "
+    "set plan_cache_mode = force_generic_plan; set default_transaction_read_only = off"
+)
+_RETRY_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
+
+
+class KeptConnection:
+    """One connection, opened when first needed and again after it broke."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._url = url
+        self._name = name
+        self._connection: AsyncConnection[tuple[object, ...]] | None = None
+        self.backend_pid = 0
+
+    async def get(self) -> AsyncConnection[tuple[object, ...]]:
+        """Return the open connection. Raises psycopg.OperationalError when there is no database."""
+        connection = self._connection
+        if connection is not None and not connection.closed:
+            return connection
+        connection = await AsyncConnection.connect(
+            self._url, autocommit=True, prepare_threshold=0, connect_timeout=5, application_name=self._name
+        )
+        arrays.register(connection.adapters)
+        await connection.execute(_SETTINGS)
+        self.backend_pid = connection.info.backend_pid
+        self._connection = connection
+        return connection
+
+    async def drop(self) -> None:
+        """Give up a connection that broke."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(psycopg.Error, OSError):
+                await connection.close()
+
+    async def get_again(self, *, give_up_after_s: float) -> AsyncConnection[tuple[object, ...]]:
+        """Reconnect with growing pauses. Raises psycopg.OperationalError when the time is up."""
+        clock = asyncio.get_running_loop().time
+        deadline, attempt = clock() + give_up_after_s, 0
+        while True:
+            try:
+                return await self.get()
+            except psycopg.OperationalError:
+                await self.drop()
+                if clock() > deadline:
+                    raise
+                await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
+                attempt += 1
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether an error means that the connection, and not the statement, failed."""
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        return False
+    lost = (psycopg.OperationalError, psycopg.InterfaceError, OSError)
+    return isinstance(error, lost) and not _is_statement_error(error)
+
+
+def _is_statement_error(error: BaseException) -> bool:
+    state: str | None = getattr(error, "sqlstate", None)
+    return state is not None and not state.startswith(("08", "57P"))
+
+
+Clock = Callable[[], float]

@@ -1,0 +1,105 @@
+"""What the ledger is made of: tenants, streams, entries and their cause."""
+
+from datetime import datetime
+from typing import Any, NewType
+
+from msgspec import Struct, field
+
+from domain.events import Event
+
+TenantId = NewType("TenantId", int)
+Stream = NewType("Stream", str)  # "users/7f3a…", "groups/…", "requests/…", "tokens/…", "tenant"
+Version = NewType("Version", int)  # Of a stream, from 1.
+Position = NewType("Position", int)  # Of an entry in its tenant's order, from 0 without gaps; the leaf index.
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a tenant may choose; every change is a `SettingChanged` entry."""
+
+    group_names_unique: bool = True  # GR-09: Entra matches groups by displayName.
+    group_answer_members_max: int = 100  # DEC-20: a PATCHed group with more members is answered 204.
+
+
+class Tenant(Struct, frozen=True):
+    """One customer's directory and one ledger.
+
+    slug: its name in URLs and commands. origin: `<authority>/t/<opaque id>`, fixed for ever, in every leaf.
+    """
+
+    tenant_id: TenantId
+    slug: str
+    origin: str
+    settings: Settings = Settings()
+
+
+class Received(Struct, frozen=True, omit_defaults=True):
+    """The commitment to a request's body as it was received, passwords struck out.
+
+    body_bytes: its size. commitment: base64 of SHA-256 over tag, salt and body; empty without a body.
+    kept: whether the body itself is stored, sealed (64 KiB at most; 4 KiB for refusals).
+    """
+
+    body_bytes: int
+    commitment: str = ""
+    kept: bool = False
+
+
+class Cause(Struct, frozen=True, omit_defaults=True):
+    """Who, through which request, with what reason. Holds no attribute values.
+
+    The first entry of a request carries all of it, the others request_id, index and count only.
+    index, count: which entry of the request's entries this is, from 0, and how many there are.
+    received_at: RFC 3339 UTC by the service's clock. elapsed_us: from receipt to append.
+    operations: for a PATCH, "op path" of each operation in its order, without values.
+    state_version: the version of the resource that the decision saw.
+    """
+
+    request_id: str
+    index: int = 0
+    count: int = 1
+    token_id: str = ""
+    token_label: str = ""
+    profile: str = ""
+    client_address: str = ""
+    user_agent: str = ""
+    correlation: dict[str, str] = field(default_factory=dict)
+    method: str = ""
+    path: str = ""
+    operations: list[str] = field(default_factory=list)
+    received_at: str = ""
+    elapsed_us: int = 0
+    status: int = 0
+    scim_type: str = ""
+    detail: str = ""
+    quirks: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    state_version: int = 0
+    received: Received | None = None
+
+
+class Erased(Struct, frozen=True):
+    """Stands for an event whose key was destroyed: what it said is gone, that it happened is not."""
+
+    event_type: str
+
+
+class Entry(Struct, frozen=True):
+    """An event as recorded.
+
+    subject_id: the person or group it is about (for memberships the member); always an id we issued.
+    recorded_at: UTC, whole milliseconds, never decreasing within a tenant.
+    """
+
+    tenant_id: TenantId
+    position: Position
+    stream: Stream
+    version: Version
+    event_type: str
+    subject_id: str
+    request_id: str
+    recorded_at: datetime
+    event: Event | Erased
+    cause: Cause | None
+
+
+Json = dict[str, Any]

@@ -1,0 +1,257 @@
+"""Coalesced point reads: whatever waits while one query runs is the next query.
+
+Each kind of question has a lane with a connection of its own. Statements are bound to the tenant by the key
+itself: every key begins with a tenant id, and every join names it.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from msgspec import Struct
+from psycopg import AsyncCursor
+
+from ledger.arrays import byteas, integers, texts, uuids
+from ledger.connections import KeptConnection, is_lost
+from ledger.writer import Unreachable
+
+Key = tuple[Any, ...]
+Row = tuple[Any, ...]
+
+
+class Lane:
+    """One question, asked for many keys at once. The row's first columns are the key it answers."""
+
+    def __init__(self, connection: KeptConnection, query: str, packs: Sequence[Callable[[Any], Any]]) -> None:
+        self._connection = connection
+        self._query = query
+        self._packs = packs
+        self._waiting: list[tuple[Key, asyncio.Future[list[Row]]]] = []
+        self._busy = False
+
+    def get(self, *key: Any) -> "asyncio.Future[list[Row]]":
+        """Return the rows for a key, without the key. Raises Unreachable."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[list[Row]] = loop.create_future()
+        self._waiting.append((key, future))
+        if not self._busy:
+            self._busy = True
+            loop.create_task(self._run())  # noqa: RUF006  # Ends by itself; the futures hold what waits for it.
+        return future
+
+    async def _run(self) -> None:
+        await asyncio.sleep(0)  # Let the requests of this turn of the loop join.
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            try:
+                found = await self._ask({key for key, _ in batch})
+            except Exception as error:
+                for _, future in batch:  # Every future ends, or a client hangs.
+                    if not future.done():
+                        future.set_exception(error)
+                continue
+            for key, future in batch:
+                if not future.done():
+                    future.set_result(found.get(key, []))
+        self._busy = False  # No await between the emptiness test and this line.
+
+    async def _ask(self, keys: set[Key]) -> dict[Key, list[Row]]:
+        columns = list(zip(*keys, strict=True))
+        arguments = [pack(column) for pack, column in zip(self._packs, columns, strict=True)]
+        rows = await self._fetch(arguments)
+        found: dict[Key, list[Row]] = {}
+        width = len(self._packs)
+        for row in rows:
+            found.setdefault(row[:width], []).append(row[width:])
+        return found
+
+    async def _fetch(self, arguments: list[Any]) -> list[Row]:
+        for attempt in (1, 2):  # A read may be asked again: a restarted server breaks the connection once.
+            try:
+                cursor = AsyncCursor(await self._connection.get())
+                cursor.format = psycopg.pq.Format.BINARY
+                await cursor.execute(self._query, arguments, prepare=True)  # type: ignore[arg-type]
+                return await cursor.fetchall()
+            except (psycopg.Error, OSError) as error:
+                if not is_lost(error):
+                    raise
+                await self._connection.drop()
+                if attempt == 2:
+                    raise Unreachable("the database cannot be reached") from None
+        raise AssertionError
+
+
+class StoredResource(Struct):
+    """A user or group as the directory holds it; `document` is JSON without id, meta and derived attributes."""
+
+    id: str
+    version: int
+    created_at: datetime
+    modified_at: datetime
+    document: bytes
+    belongs: bool  # Whether it is a member of some group.
+
+
+class StoredUser(StoredResource):
+    """A user, and the key that seals what is recorded about it, wrapped."""
+
+    key_id: str
+    key_wrapped: bytes | None
+
+
+class StoredGroup(StoredResource):
+    """A group, without its members."""
+
+    attribute_version: int
+    member_count: int
+
+
+_BELONGS = "exists(select from memberships m where m.tenant_id = r.tenant_id and m.member_id = r.id and m.to_position is null)"
+_USER = f"r.id::text, r.version, r.created_at, r.modified_at, r.document, {_BELONGS}"
+_GROUP = _USER + ", r.attribute_version, r.member_count"
+_KEYS = "from unnest(%b, %b) k(tenant_id, key) join"
+
+_QUERIES: dict[str, tuple[str, Sequence[Callable[[Any], Any]]]] = {
+    "user": (
+        f"select k.tenant_id, k.key::text, {_USER} {_KEYS} users r on r.tenant_id = k.tenant_id and r.id = k.key",
+        (integers, uuids),
+    ),
+    "user_to_change": (
+        f"select k.tenant_id, k.key::text, {_USER}, s.key_id::text, s.wrapped {_KEYS} users r "
+        "on r.tenant_id = k.tenant_id and r.id = k.key "
+        "left join subject_keys s on s.tenant_id = k.tenant_id and s.subject_id = k.key",
+        (integers, uuids),
+    ),
+    "user_by_name": (
+        f"select k.tenant_id, k.key, {_USER} {_KEYS} users r "
+        "on r.tenant_id = k.tenant_id and r.user_name_key = k.key",
+        (integers, byteas),
+    ),
+    "user_by_external_id": (
+        f"select k.tenant_id, k.key, {_USER} {_KEYS} users r "
+        "on r.tenant_id = k.tenant_id and r.external_id_key = k.key order by r.created_position",
+        (integers, byteas),
+    ),
+    "group": (
+        f"select k.tenant_id, k.key::text, {_GROUP} {_KEYS} groups r on r.tenant_id = k.tenant_id and r.id = k.key",
+        (integers, uuids),
+    ),
+    "group_by_name": (
+        f"select k.tenant_id, k.key, {_GROUP} {_KEYS} groups r "
+        "on r.tenant_id = k.tenant_id and r.name_key = k.key order by r.created_position",
+        (integers, byteas),
+    ),
+    # Open edges and what the member is: (group, member) → (edge is open, is a user, is a group).
+    "edge": (
+        "select k.tenant_id, k.grp::text, k.member::text, "
+        "exists(select from memberships m where m.tenant_id = k.tenant_id and m.group_id = k.grp "
+        "and m.member_id = k.member and m.to_position is null), "
+        "exists(select from users u where u.tenant_id = k.tenant_id and u.id = k.member), "
+        "exists(select from groups g where g.tenant_id = k.tenant_id and g.id = k.member) "
+        "from unnest(%b, %b, %b) k(tenant_id, grp, member)",
+        (integers, uuids, uuids),
+    ),
+    # A group's direct members, in the order they came.
+    "members": (
+        "select k.tenant_id, k.key::text, m.member_id::text, m.member_type from unnest(%b, %b) k(tenant_id, key) "
+        "join memberships m on m.tenant_id = k.tenant_id and m.group_id = k.key and m.to_position is null "
+        "order by m.from_position",
+        (integers, uuids),
+    ),
+    # The groups somebody is a direct member of.
+    "held": (
+        "select k.tenant_id, k.key::text, m.group_id::text from unnest(%b, %b) k(tenant_id, key) "
+        "join memberships m on m.tenant_id = k.tenant_id and m.member_id = k.key and m.to_position is null "
+        "order by m.from_position",
+        (integers, uuids),
+    ),
+    # The same and all groups above them: (group, document, is direct). Circles end because union drops repeats.
+    "groups_of": (
+        "with recursive above(tenant_id, key, grp, direct) as ("
+        "select k.tenant_id, k.key, m.group_id, true from unnest(%b, %b) k(tenant_id, key) "
+        "join memberships m on m.tenant_id = k.tenant_id and m.member_id = k.key and m.to_position is null "
+        "union select a.tenant_id, a.key, m.group_id, false from above a "
+        "join memberships m on m.tenant_id = a.tenant_id and m.member_id = a.grp and m.to_position is null) "
+        "select a.tenant_id, a.key::text, a.grp::text, g.document, bool_or(a.direct) from above a "
+        "join groups g on g.tenant_id = a.tenant_id and g.id = a.grp "
+        "group by a.tenant_id, a.key, a.grp, g.document, g.created_position order by g.created_position",
+        (integers, uuids),
+    ),
+    # A bearer token and its tenant: (slug, hash of the secret).
+    "token": (
+        "select k.slug, k.hash, t.tenant_id, t.origin, t.settings, tk.key_id::text, tk.wrapped, o.token_id::text, "
+        "o.label, o.scopes, o.profile, o.expires_at, o.revoked_at "
+        "from unnest(%b, %b) k(slug, hash) join tenants t on t.slug = k.slug "
+        "join tenant_keys tk on tk.tenant_id = t.tenant_id "
+        "join tokens o on o.tenant_id = t.tenant_id and o.secret_hash = k.hash",
+        (texts, byteas),
+    ),
+}
+
+
+class Lookups:
+    """Every point read of a request."""
+
+    def __init__(self, database_url: str) -> None:
+        self._connections = {name: KeptConnection(database_url, f"scim-ledger {name}") for name in _QUERIES}
+        self._lanes = {name: Lane(self._connections[name], *query) for name, query in _QUERIES.items()}
+        self._token = self._lanes["token"]
+
+    async def user(self, tenant_id: int, user_id: str) -> StoredResource | None:
+        """Return a user for reading."""
+        rows = await self._lanes["user"].get(tenant_id, user_id)
+        return StoredResource(*rows[0]) if rows else None
+
+    async def user_to_change(self, tenant_id: int, user_id: str) -> StoredUser | None:
+        """Return a user with its key."""
+        rows = await self._lanes["user_to_change"].get(tenant_id, user_id)
+        return StoredUser(*rows[0]) if rows else None
+
+    async def users_by_name(self, tenant_id: int, key: bytes) -> list[StoredResource]:
+        """Return the user of a userName key, if any."""
+        return [StoredResource(*row) for row in await self._lanes["user_by_name"].get(tenant_id, key)]
+
+    async def users_by_external_id(self, tenant_id: int, key: bytes) -> list[StoredResource]:
+        """Return the users of an externalId key."""
+        return [StoredResource(*row) for row in await self._lanes["user_by_external_id"].get(tenant_id, key)]
+
+    async def group(self, tenant_id: int, group_id: str) -> StoredGroup | None:
+        """Return a group without its members."""
+        rows = await self._lanes["group"].get(tenant_id, group_id)
+        return StoredGroup(*rows[0]) if rows else None
+
+    async def groups_by_name(self, tenant_id: int, key: bytes) -> list[StoredGroup]:
+        """Return the groups of a displayName key."""
+        return [StoredGroup(*row) for row in await self._lanes["group_by_name"].get(tenant_id, key)]
+
+    async def edges(
+        self, tenant_id: int, group_id: str, member_ids: Sequence[str]
+    ) -> dict[str, tuple[bool, bool, bool]]:
+        """Return by member id whether its edge is open, whether it is a user, whether it is a group."""
+        lane = self._lanes["edge"]
+        found = await asyncio.gather(*(lane.get(tenant_id, group_id, member_id) for member_id in member_ids))
+        return {member_id: rows[0] for member_id, rows in zip(member_ids, found, strict=True)}  # type: ignore[misc]
+
+    async def members(self, tenant_id: int, group_id: str) -> list[tuple[str, str]]:
+        """Return a group's direct members as (id, type)."""
+        return await self._lanes["members"].get(tenant_id, group_id)  # type: ignore[return-value]
+
+    async def held(self, tenant_id: int, member_id: str) -> list[str]:
+        """Return the ids of the groups that somebody is a direct member of."""
+        return [row[0] for row in await self._lanes["held"].get(tenant_id, member_id)]
+
+    async def groups_of(self, tenant_id: int, member_id: str) -> list[tuple[str, bytes, bool]]:
+        """Return the groups somebody belongs to as (id, document, directly)."""
+        return await self._lanes["groups_of"].get(tenant_id, member_id)  # type: ignore[return-value]
+
+    async def token(self, slug: str, secret_hash: bytes) -> Row | None:
+        """Return the row of a bearer token and its tenant."""
+        rows = await self._token.get(slug, secret_hash)
+        return rows[0] if rows else None
+
+    async def close(self) -> None:
+        """Close the lanes' connections."""
+        for connection in self._connections.values():
+            await connection.drop()

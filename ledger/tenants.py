@@ -1,0 +1,244 @@
+"""Tenants, their settings and their tokens: made, listed, changed. Each change is an entry of the tenant's ledger."""
+
+import re
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import msgspec
+import psycopg
+from msgspec import Struct
+from psycopg.types.json import Jsonb
+
+from domain.events import Event, SettingChanged, TokenIssued, TokenRevoked
+from ledger.codec import encode_cause, encode_payload, seal_payload
+from ledger.entry import Cause, Settings, Tenant, TenantId
+from ledger.jobs import Job, NewEntry
+from ledger.single import append
+from ledger.vault import Keys, Vault
+
+Connection = psycopg.Connection[Any]
+SCOPES = ("scim", "audit", "admin")
+OPERATOR = "operator"  # The actor of what is done on the command line.
+SECRET_PREFIX = "slt_"  # noqa: S105  # 43 URL-safe characters follow. Contract.
+SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+class TenantRefused(Exception):
+    """A tenant or token cannot be made as asked; the text says why."""
+
+
+class Token(Struct, frozen=True):
+    """A bearer token as listed: never the secret. Times are UTC."""
+
+    token_id: str
+    label: str
+    scopes: list[str]
+    profile: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+def authority_of(public_url: str) -> str:
+    """Return the host of the public URL (with a port that is not the scheme's), which new origins begin with."""
+    parts = urlsplit(public_url)
+    return parts.netloc.rpartition("@")[2].lower()
+
+
+def create_tenant(connection: Connection, slug: str, *, authority: str, keys: Keys) -> Tenant:
+    """Create a tenant with its own key and, for ever, its origin. Raises TenantRefused."""
+    if not SLUG.fullmatch(slug):
+        raise TenantRefused(
+            f"{slug!r} cannot name a tenant: use 1 to 63 lower-case letters, digits and hyphens, "
+            "beginning and ending with a letter or digit"
+        )
+    origin = f"{authority}/t/{uuid4().hex}"
+    with connection.transaction():
+        # One maker at a time: the next number is the highest plus one, and there is no sequence.
+        connection.execute("select pg_advisory_xact_lock(hashtext('scim-ledger tenants'))")
+        if find_tenant(connection, slug) is not None:
+            raise TenantRefused(f"there is a tenant {slug} already")
+        (tenant_id,) = connection.execute(
+            "insert into tenants (tenant_id, slug, origin) "
+            "select coalesce(max(tenant_id), 0) + 1, %s, %s from tenants returning tenant_id",
+            (slug, origin),
+        ).fetchone()  # type: ignore[misc]
+        key_id, wrapped = Vault.make_tenant_key(tenant_id, keys)
+        connection.execute(
+            "insert into tenant_keys (tenant_id, key_id, wrapped) values (%s, %s, %s)",
+            (tenant_id, key_id, wrapped),
+        )
+    return Tenant(TenantId(tenant_id), slug, origin)
+
+
+def find_tenant(connection: Connection, slug: str) -> Tenant | None:
+    """Return the tenant of that name."""
+    return next(iter(_tenants(connection, "where slug = %s", (slug,))), None)
+
+
+def list_tenants(connection: Connection) -> list[Tenant]:
+    """Return all tenants, by name."""
+    return _tenants(connection, "order by slug", ())
+
+
+def _tenants(connection: Connection, rest: str, parameters: Sequence[object]) -> list[Tenant]:
+    query = "select tenant_id, slug, origin, settings from tenants " + rest
+    return [
+        Tenant(TenantId(tenant_id), slug, origin, msgspec.convert(settings, Settings))
+        for tenant_id, slug, origin, settings in connection.execute(query, parameters)  # type: ignore[arg-type]
+    ]
+
+
+def opaque_id(tenant: Tenant) -> str:
+    """The tenant's own id, as a UUID: the subject of entries about the tenant itself."""
+    digits = tenant.origin.rpartition("/")[2]
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def issue_token(
+    connection: Connection, tenant: Tenant, vault: Vault, *, label: str, scopes: Sequence[str],
+    profile: str = "lenient", expires_at: datetime | None = None,
+) -> tuple[str, str]:  # fmt: skip
+    """Issue a token; returns (token id, secret). The secret is stored as its SHA-256 only: this is its one showing.
+
+    Raises TenantRefused when label, scopes or profile are not possible.
+    """
+    _check_token(label, scopes, profile)
+    token_id, secret = str(uuid4()), SECRET_PREFIX + secrets.token_urlsafe(32)
+    expiry = expires_at.astimezone(UTC).isoformat() if expires_at else None
+    event = TokenIssued(token_id, label, list(scopes), profile, expiry)
+    with connection.transaction():
+        appended = append(connection, _token_job(tenant, vault, token_id, event, version=1))
+        connection.execute(
+            "insert into tokens (tenant_id, token_id, secret_hash, label, scopes, profile, created_at, expires_at) "
+            "values (%s, %s, %s, %s, %s, %s, %s, %s)",
+            (
+                tenant.tenant_id, token_id, sha256(secret.encode()).digest(), label, list(scopes), profile,
+                appended.recorded_at, expires_at,
+            ),
+        )  # fmt: skip
+    return token_id, secret
+
+
+def _check_token(label: str, scopes: Sequence[str], profile: str) -> None:
+    if not label.strip() or len(label) > 200 or not label.isprintable():
+        raise TenantRefused("a token needs a label of 1 to 200 printable characters")
+    if not scopes or any(scope not in SCOPES for scope in scopes):
+        raise TenantRefused(f"scopes are {', '.join(SCOPES)}; got {', '.join(scopes) or 'none'}")
+    if profile not in ("lenient", "strict"):
+        raise TenantRefused(f"profiles are lenient and strict; got {profile}")
+
+
+def revoke_token(connection: Connection, tenant: Tenant, vault: Vault, token: str) -> Token:
+    """Revoke a token by id or label. Raises TenantRefused when there is no such live token, or several."""
+    found = [
+        t for t in list_tokens(connection, tenant) if token in (t.token_id, t.label) and not t.revoked_at
+    ]
+    if len(found) != 1:
+        which = "no live token" if not found else f"{len(found)} live tokens, name one by its id:"
+        raise TenantRefused(f"tenant {tenant.slug} has {which} {token}".rstrip(":"))
+    revoked = found[0]
+    with connection.transaction():
+        job = _token_job(tenant, vault, revoked.token_id, TokenRevoked(revoked.token_id), version=2)
+        appended = append(connection, job)
+        connection.execute(
+            "update tokens set revoked_at = %s where tenant_id = %s and token_id = %s",
+            (appended.recorded_at, tenant.tenant_id, revoked.token_id),
+        )
+    return revoked
+
+
+def list_tokens(connection: Connection, tenant: Tenant) -> list[Token]:
+    """Return the tenant's tokens, oldest first."""
+    rows = connection.execute(
+        "select token_id::text, label, scopes, profile, created_at, expires_at, revoked_at, last_used_at "
+        "from tokens where tenant_id = %s order by created_at, token_id",
+        (tenant.tenant_id,),
+    )
+    return [Token(*row) for row in rows]
+
+
+def change_setting(connection: Connection, tenant: Tenant, vault: Vault, setting: str, value: Any) -> Tenant:
+    """Change a tenant's setting. Raises TenantRefused with the reason when it cannot be.
+
+    Unique group names are refused while there are duplicates; the text lists how many names and group ids.
+    """
+    try:
+        wanted = msgspec.convert(
+            {**msgspec.to_builtins(tenant.settings), setting: value}, Settings, strict=False
+        )
+    except msgspec.ValidationError as error:
+        raise TenantRefused(f"{setting} cannot be {value!r}: {error}") from None
+    before, after = getattr(tenant.settings, setting), getattr(wanted, setting)
+    if before == after:
+        return tenant
+    with connection.transaction():
+        connection.execute("select from tenants where tenant_id = %s for no key update", (tenant.tenant_id,))
+        if setting == "group_names_unique":
+            _claim_group_names(connection, tenant, unique=after)
+        job = Job(tenant.tenant_id, str(uuid4()), OPERATOR)
+        version = _stream_version(connection, tenant, "tenant")
+        _record(
+            job,
+            tenant,
+            vault,
+            "tenant",
+            version + 1,
+            opaque_id(tenant),
+            SettingChanged(setting, before, after),
+        )
+        append(connection, job)
+        connection.execute(
+            "update tenants set settings = %s where tenant_id = %s",
+            (Jsonb(msgspec.to_builtins(wanted)), tenant.tenant_id),
+        )
+    return msgspec.structs.replace(tenant, settings=wanted)
+
+
+def _claim_group_names(connection: Connection, tenant: Tenant, *, unique: bool) -> None:
+    if unique:
+        twice = connection.execute(
+            "select array_agg(id::text order by created_position) from groups where tenant_id = %s "
+            "group by name_key having count(*) > 1",
+            (tenant.tenant_id,),
+        ).fetchall()
+        if twice:
+            listed = "; ".join(", ".join(ids) for (ids,) in twice[:20])
+            raise TenantRefused(f"{len(twice)} group names are held more than once; groups: {listed}")
+    connection.execute(
+        "update groups set unique_name_key = case when %s then name_key end where tenant_id = %s",
+        (unique, tenant.tenant_id),
+    )
+
+
+def _stream_version(connection: Connection, tenant: Tenant, stream: str) -> int:
+    row = connection.execute(
+        "select stream_version from entries where tenant_id = %s and stream = %s order by stream_version desc limit 1",
+        (tenant.tenant_id, stream),
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _token_job(tenant: Tenant, vault: Vault, token_id: str, event: Event, *, version: int) -> Job:
+    job = Job(tenant.tenant_id, str(uuid4()), OPERATOR)
+    stream = f"tokens/{token_id}"
+    job.streams_at.append((stream, version - 1))
+    _record(job, tenant, vault, stream, version, token_id, event)
+    return job
+
+
+def _record(
+    job: Job, tenant: Tenant, vault: Vault, stream: str, version: int, subject_id: str, event: Event
+) -> None:
+    cause = Cause(request_id=job.request_id, token_id=OPERATOR, received_at=datetime.now(UTC).isoformat())
+    payload = encode_payload(event, encode_cause(cause))
+    commitment, sealed = seal_payload(payload, vault.tenant_key, tenant.origin, stream)
+    job.entries.append(
+        NewEntry(stream, version, event, subject_id, commitment, sealed, vault.tenant_key.key_id)
+    )

@@ -1,0 +1,282 @@
+"""Group commit: what queues while one call runs is the next batch. One leader a tenant, one call a batch.
+
+The way of a write: a request decides, its `Job` is queued here, the tenant's leader packs waiting jobs that may
+stand together (`ledger/jobs.py`), `ledger_append` checks and writes them under the tenant's lock, the results go
+back into the futures. A job whose preconditions fail raises `Conflict`: its request reads and decides again.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import psycopg
+from psycopg import AsyncConnection, AsyncCursor
+
+from ledger.batch import CALL, Appended, Batch
+from ledger.connections import KeptConnection, is_lost
+from ledger.jobs import Job, batch_of
+
+BATCH_JOBS_MAX = 256
+_LOOK_UP_S = 5.0  # How long the fate of a batch is looked up after its connection broke.
+
+Row = tuple[object, ...]
+
+
+class Conflict(Exception):
+    """Something the decision rested on has changed: read and decide again."""
+
+
+class QueueFull(Exception):
+    """More writes are waiting than will be served soon."""
+
+
+class Unreachable(Exception):
+    """The database did not answer; nothing of the job was written, or its fate is unknown."""
+
+
+class ClocksDisagree(Exception):
+    """The database's time is more than a minute from the service's; nothing is written meanwhile."""
+
+
+class Queued:
+    """A job on its way, and the future that gets its result."""
+
+    __slots__ = ("future", "job")
+
+    def __init__(self, job: Job, future: "asyncio.Future[Appended]") -> None:
+        self.job = job
+        self.future = future
+
+    def succeed(self, appended: Appended) -> None:
+        """Answer, unless the request has gone away: its write stands all the same."""
+        if not self.future.done():
+            self.future.set_result(appended)
+
+    def fail(self, error: Exception) -> None:
+        """Answer with a failure."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class Writer:
+    """The only way into the ledger for requests. A small fixed set of lanes; tenants with work take turns."""
+
+    def __init__(
+        self, database_url: str, *, lanes: int = 2, waiting_max: int = 4_096,
+        on_batch: Callable[[int], None] = lambda jobs: None,
+    ) -> None:  # fmt: skip
+        self._lanes = [Lane(database_url, number, self) for number in range(lanes)]
+        self._idle = list(self._lanes)
+        self._waiting_max = waiting_max
+        self._queues: dict[int, deque[Queued]] = {}
+        self._turns: deque[int] = deque()  # Tenants with waiting jobs and no leader.
+        self._led: set[int] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.on_batch = on_batch
+        self.waiting = 0
+        self.clocks_disagree = False
+
+    async def append(self, job: Job) -> Appended:
+        """Write a job; returns after the commit.
+
+        Raises Conflict, QueueFull, Unreachable, ClocksDisagree; any other error is a defect of this one job.
+        """
+        if self.waiting >= self._waiting_max:
+            raise QueueFull
+        queued = Queued(job, asyncio.get_running_loop().create_future())
+        self._enqueue(queued)
+        return await queued.future
+
+    def _enqueue(self, queued: Queued) -> None:
+        tenant_id = queued.job.tenant_id
+        self.waiting += 1
+        queue = self._queues.get(tenant_id)
+        if queue is None:
+            queue = self._queues[tenant_id] = deque()
+        queue.append(queued)
+        if len(queue) == 1 and tenant_id not in self._led:
+            self._turns.append(tenant_id)
+            self._start()
+
+    def _start(self) -> None:
+        while self._idle and self._turns:
+            lane = self._idle.pop()
+            task = asyncio.get_running_loop().create_task(lane.lead(self._turns.popleft()))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def take(self, tenant_id: int) -> list[Queued]:
+        """Hand a lane the tenant's next batch."""
+        self._led.add(tenant_id)
+        queue = self._queues[tenant_id]
+        taken = [queue.popleft() for _ in range(min(len(queue), BATCH_JOBS_MAX))]
+        by_job = {id(queued.job): queued for queued in taken}
+        together, later = batch_of([queued.job for queued in taken])
+        queue.extendleft(by_job[id(job)] for job in reversed(later))
+        self.waiting -= len(together)
+        return [by_job[id(job)] for job in together]
+
+    def release(self, tenant_id: int, lane: "Lane") -> None:
+        """A lane has led one batch: the tenant queues for another turn when it still has work."""
+        # No await between asking and leaving: a job queued in between would wait for nobody.
+        self._led.discard(tenant_id)
+        if self._queues[tenant_id]:
+            self._turns.append(tenant_id)
+        else:
+            del self._queues[tenant_id]
+        self._idle.append(lane)
+        self._start()
+
+    async def close(self) -> None:
+        """Finish what is queued, then close the lanes."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        for lane in self._lanes:
+            await lane.connection.drop()
+
+
+class Lane:
+    """One connection for writes. Leads one tenant's batch at a time."""
+
+    def __init__(self, database_url: str, number: int, writer: Writer) -> None:
+        self.connection = KeptConnection(database_url, f"scim-ledger writer {number}")
+        self._writer = writer
+        self._calls = 0
+        self._replan_at = 4
+
+    async def lead(self, tenant_id: int) -> None:
+        """Write the tenant's next batch and answer its jobs."""
+        batch = self._writer.take(tenant_id)
+        try:
+            await self._write(batch)
+        except Exception as error:
+            for queued in batch:
+                queued.fail(error)
+        finally:
+            self._writer.release(tenant_id, self)
+
+    async def _write(self, todo: list[Queued]) -> None:
+        """Send jobs until each is written or refused. A job that breaks the call is found by halving."""
+        while todo:
+            self._writer.on_batch(len(todo))
+            try:
+                todo = await self._call(todo)
+            except psycopg.Error as error:
+                if is_lost(error):
+                    return await self._settle(todo)
+                if error.sqlstate == "SL001":
+                    self._writer.clocks_disagree = True
+                    return _fail(todo, ClocksDisagree(str(error)))
+                if len(todo) == 1:
+                    return _fail(todo, error)
+                half = len(todo) // 2
+                await self._write(todo[:half])
+                todo = todo[half:]
+            except OSError:
+                return await self._settle(todo)
+
+    async def _call(self, todo: list[Queued]) -> list[Queued]:
+        """One call. Returns the jobs to send again, because others of the batch failed their preconditions."""
+        try:
+            connection = await self.connection.get()
+        except psycopg.OperationalError:
+            await self.connection.drop()
+            _fail(todo, Unreachable("the database cannot be reached"))
+            return []
+        await self._replan(connection)
+        batch = Batch([queued.job for queued in todo])
+        cursor = AsyncCursor(connection)
+        cursor.format = psycopg.pq.Format.BINARY
+        await cursor.execute(CALL, batch.arguments(datetime.now(UTC)), prepare=True)
+        size, recorded_at, failed, base = await cursor.fetchone()  # type: ignore[misc]
+        self._writer.clocks_disagree = False
+        if failed is None:
+            for number, queued in enumerate(todo):
+                queued.succeed(batch.result(number, size, recorded_at, base))
+            return []
+        lost = set(failed)
+        _fail([queued for number, queued in enumerate(todo) if number in lost], Conflict())
+        return [queued for number, queued in enumerate(todo) if number not in lost]
+
+    async def _replan(self, connection: AsyncConnection[Row]) -> None:
+        # Statements planned while the tables were empty may have picked the wrong index for ever.
+        self._calls += 1
+        if self._calls == self._replan_at:
+            self._replan_at = min(self._replan_at * 4, self._replan_at + 20_000)
+            await connection.execute("discard plans")
+
+    async def _settle(self, todo: list[Queued]) -> None:
+        """The connection broke during the call: look up whether it was committed; never send it twice."""
+        pid, connection_was = self.connection.backend_pid, self.connection
+        await connection_was.drop()
+        try:
+            connection = await connection_was.get_again(give_up_after_s=_LOOK_UP_S)
+            await _until_gone(connection, pid)
+            written = await _written(connection, todo)
+        except (psycopg.Error, OSError, TimeoutError):
+            await connection_was.drop()
+            return _fail(todo, Unreachable("the connection broke and the database did not come back in time"))
+        for queued in todo:
+            appended = written.get(queued.job.request_id)
+            if appended is None:
+                queued.fail(Unreachable("the connection broke before the write"))
+            else:
+                queued.succeed(appended)
+
+
+def _fail(jobs: list[Queued], error: Exception) -> None:
+    for queued in jobs:
+        queued.fail(error)
+
+
+async def _until_gone(connection: AsyncConnection[Row], pid: int) -> None:
+    """Make sure that the broken connection's backend does not still run, or begin, the call."""
+    for _ in range(100):
+        cursor = await connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where pid = %s and pid <> pg_backend_pid() and application_name like 'scim-ledger writer%%'",
+            (pid,),
+        )
+        if await cursor.fetchone() is None:
+            return
+        await asyncio.sleep(0.02)
+    raise TimeoutError
+
+
+async def _written(connection: AsyncConnection[Row], todo: list[Queued]) -> dict[str, Appended]:
+    """Find which of the jobs are in the ledger. They are near its end, and written together or not at all."""
+    cursor = await connection.execute(
+        """
+        with tail as (
+            select position, stream, stream_version, request_id, recorded_at from entries
+             where tenant_id = %(tenant)s order by position desc limit 100000
+        )
+        select t.request_id::text, t.position, t.recorded_at, t.stream, t.stream_version
+          from tail t where t.request_id = any(%(requests)s::uuid[]) order by t.position
+        """,
+        {"tenant": todo[0].job.tenant_id, "requests": [queued.job.request_id for queued in todo]},
+    )
+    return {
+        request_id: _appended_before(rows)
+        for request_id, rows in _by_request(await cursor.fetchall()).items()  # type: ignore[arg-type]
+    }
+
+
+FoundRow = tuple[str, int, datetime, str, int]
+
+
+def _by_request(rows: list[FoundRow]) -> dict[str, list[FoundRow]]:
+    grouped: dict[str, list[FoundRow]] = {}
+    for row in rows:
+        grouped.setdefault(row[0], []).append(row)
+    return grouped
+
+
+def _appended_before(rows: list[FoundRow]) -> Appended:
+    base: dict[str, int] = {}
+    for _, _, _, stream, version in rows:
+        kind, _, resource_id = stream.partition("/")
+        if kind == "groups":
+            base.setdefault(resource_id, version - 1)
+    return Appended(rows[0][1], rows[0][2], base)

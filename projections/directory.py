@@ -1,0 +1,76 @@
+"""The directory: users, groups and memberships as they are now, written inside the append itself.
+
+One function a row, from the state of one resource: the write path calls it with what was just decided, replay
+with what the entries add up to. So the two cannot come to different rows.
+"""
+
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+from domain.groups import Group
+from domain.search import search_document, search_terms
+from domain.users import User
+
+from domain.resources import schemas_of
+from domain.schemas import GROUP, USER
+from ledger.entry import Settings
+from ledger.jobs import GroupRow, UserRow
+
+_encode = msgspec.json.Encoder().encode
+
+
+def equality_key(prepared: str) -> bytes:
+    """What unique and equality indexes hold: SHA-256 of a value as it is compared."""
+    return sha256(prepared.encode()).digest()
+
+
+def user_row(tenant_id: int, user: User) -> UserRow:
+    """Return the row of `users` for a state of a user."""
+    search = search_document(user.resource, USER)
+    return UserRow(
+        id=user.id,
+        version=user.version,
+        name_key=equality_key(search["userName"]),
+        external_id_key=_optional_key(search.get("externalId")),
+        active=user.resource.get("active"),
+        document=document(user.resource, schemas_of(user.resource, USER)),
+        search=_encode(search).decode(),
+        terms=_literal(search_terms(tenant_id, search)),
+    )
+
+
+def group_row(tenant_id: int, group: Group, settings: Settings) -> GroupRow:
+    """Return the row of `groups` for a state of a group."""
+    search = search_document(group.resource, GROUP)
+    name_key = equality_key(search["displayName"])
+    return GroupRow(
+        id=group.id,
+        version=group.version,
+        name_key=name_key,
+        unique_name_key=name_key if settings.group_names_unique else None,
+        external_id_key=_optional_key(search.get("externalId")),
+        document=document(group.resource, schemas_of(group.resource, GROUP)),
+        search=_encode(search).decode(),
+        terms=_literal(search_terms(tenant_id, search)),
+    )
+
+
+def document(resource: dict[str, Any], schemas: list[str]) -> bytes:
+    """Return the stored document: the resource as it is sent, but for id, meta and what is derived."""
+    return _encode({"schemas": schemas, **resource})
+
+
+def resource_of(stored: bytes) -> dict[str, Any]:
+    """Return the resource that a stored document holds."""
+    resource: dict[str, Any] = msgspec.json.decode(stored)
+    del resource["schemas"]
+    return resource
+
+
+def _optional_key(prepared: str | None) -> bytes | None:
+    return None if prepared is None else equality_key(prepared)
+
+
+def _literal(terms: list[int]) -> str:
+    return "{" + ",".join(map(str, terms)) + "}"

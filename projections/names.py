@@ -1,0 +1,161 @@
+"""Every name a user or group ever had: which id it meant, from which position to which.
+
+Names are kept as SHA-256 of their comparison form, as the directory keeps them: what somebody asks for is
+hashed and looked up, what nobody asks for stays unreadable here. An id needs no row: its stream says it all.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
+from typing import Any
+
+from msgspec import Struct
+from psycopg import Cursor
+
+from domain.comparison import display_name_key, exact, name_key
+from domain.events import AttributeChanged, GroupCreated, UserCreated
+from ledger.entry import Entry, TenantId
+from projections.tables import NULL, Table, byte_string, copy_lines
+
+# Which attributes name a resource, by the kind of its stream.
+NAMING = {"users": ("userName", "externalId"), "groups": ("displayName", "externalId")}
+
+
+class Opened(Struct, frozen=True):
+    """From a position on, a name means this id. kind: userName, externalId or displayName."""
+
+    resource: str
+    id: str
+    kind: str
+    key: bytes
+    position: int
+
+
+class Closed(Struct, frozen=True):
+    """From a position on, the resource's name of this kind is no longer its own."""
+
+    resource: str
+    id: str
+    kind: str
+    position: int
+
+
+class NameRow(Struct):
+    """A name and the interval of positions in which it was held; open while `to_position` is None."""
+
+    kind: str
+    key: bytes
+    resource: str
+    id: str
+    from_position: int
+    to_position: int | None = None
+
+
+def key_of(kind: str, value: str) -> bytes:
+    """Return the 32 bytes a name is looked up by. Others than externalId are folded (RFC 7643 §3.1)."""
+    match kind:
+        case "userName":
+            return name_key(value)
+        case "displayName":
+            return display_name_key(value)
+        case _:
+            return sha256(exact(value).encode()).digest()
+
+
+def rows(entries: Iterable[Entry]) -> Iterator[Opened | Closed]:
+    """Names that the entries gave and took, in order. Pure: runner and replay both fold it with `settle`."""
+    for entry in entries:
+        resource, _, resource_id = entry.stream.partition("/")
+        if resource not in NAMING:
+            continue
+        match entry.event:
+            case UserCreated(resource=attributes) | GroupCreated(resource=attributes):
+                for kind in NAMING[resource]:
+                    if isinstance(value := attributes.get(kind), str):
+                        yield Opened(resource, resource_id, kind, key_of(kind, value), entry.position)
+            case AttributeChanged(attribute, before, after) if attribute in NAMING[resource]:
+                yield from _renamed(resource, resource_id, attribute, before, after, entry.position)
+            case _ if entry.event_type in (
+                "UserDeleted",
+                "GroupDeleted",
+            ):  # By type: the event may be erased.
+                for kind in NAMING[resource]:
+                    yield Closed(resource, resource_id, kind, entry.position)
+
+
+def _renamed(
+    resource: str, id: str, kind: str, before: Any, after: Any, position: int
+) -> Iterator[Opened | Closed]:
+    old = key_of(kind, before) if isinstance(before, str) else None
+    new = key_of(kind, after) if isinstance(after, str) else None
+    if old == new:
+        return  # Another spelling of the same name.
+    if old is not None:
+        yield Closed(resource, id, kind, position)
+    if new is not None:
+        yield Opened(resource, id, kind, new, position)
+
+
+def settle(changes: Iterable[Opened | Closed]) -> tuple[list[NameRow], list[Closed]]:
+    """Fold changes into new rows, some of them closed again, and what is left: older rows to close."""
+    made: list[NameRow] = []
+    open_rows: dict[tuple[str, str], NameRow] = {}
+    older: list[Closed] = []
+    for change in changes:
+        name = (change.id, change.kind)
+        if isinstance(change, Opened):
+            row = NameRow(change.kind, change.key, change.resource, change.id, change.position)
+            made.append(row)
+            open_rows[name] = row
+        elif row_to_close := open_rows.pop(name, None):
+            row_to_close.to_position = change.position
+        else:
+            older.append(change)
+    return made, older
+
+
+NAMES = Table(
+    "names",
+    key=("tenant_id", "key", "kind", "id", "from_position"),
+    columns=("tenant_id", "kind", "key", "resource", "id", "from_position", "to_position"),
+    owner="id",
+)
+
+_CLOSE = """
+update names n
+   set to_position = c.position
+  from unnest(%(ids)s::uuid[], %(kinds)s::text[], %(positions)s::bigint[]) c(id, kind, position)
+ where n.tenant_id = %(tenant_id)s
+   and n.id = c.id
+   and n.kind = c.kind
+   and n.to_position is null
+"""
+
+
+class Names:
+    """The catch-up projection that finds people by what they are or were called."""
+
+    name = "names"
+    revision = 1
+    tables = (NAMES,)
+
+    def write(self, cursor: Cursor[Any], tenant_id: TenantId, entries: Sequence[Entry]) -> None:
+        """Append new names and end the ones given up."""
+        made, older = settle(rows(entries))
+        if older:
+            # Before the new rows: those carry the names that follow the ended ones.
+            cursor.execute(
+                _CLOSE,
+                {
+                    "tenant_id": tenant_id,
+                    "ids": [closed.id for closed in older],
+                    "kinds": [closed.kind for closed in older],
+                    "positions": [closed.position for closed in older],
+                },
+            )
+        copy_lines(cursor, NAMES, [_line(tenant_id, row) for row in made])
+
+
+def _line(tenant_id: TenantId, row: NameRow) -> str:
+    key = byte_string(row.key)
+    to_position = NULL if row.to_position is None else row.to_position
+    return f"{tenant_id}\t{row.kind}\t{key}\t{row.resource}\t{row.id}\t{row.from_position}\t{to_position}"

@@ -1,0 +1,303 @@
+"""Entries about one resource, told in order: what changed, through which request, what was held when.
+
+Pure. Every function takes entries in position order and may be given more than it needs: what speaks of
+others is left aside. Event types are read before events, so that an erased event still counts as what it was.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from domain.events import (
+    AttributeChanged,
+    Deactivated,
+    GroupCreated,
+    MembershipRemoved,
+    RequestRefused,
+    UserCreated,
+)
+from ledger.entry import Cause, Entry, Erased
+from projections.attributes import flat
+from projections.requests import NO_CAUSE
+
+_ACTIVITY_ID = re.compile(r"ActivityId:\s*([0-9a-f-]{36})", re.IGNORECASE)
+NAME_ATTRIBUTES = ("userName", "externalId", "displayName")
+
+
+class RequestTold(Struct, frozen=True, omit_defaults=True):
+    """A request as an administrator looks for it.
+
+    token_label: the initiator. activity_id: Entra's, from its ADSCIMVersion header, to search its logs for.
+    duration_us: from receipt to append. first_position: of its entries.
+    """
+
+    request_id: str
+    first_position: int
+    at: datetime
+    token_id: str = ""
+    token_label: str = ""
+    profile: str = ""
+    client_address: str = ""
+    user_agent: str = ""
+    correlation: dict[str, str] = {}
+    activity_id: str = ""
+    method: str = ""
+    path: str = ""
+    operations: list[str] = []
+    status: int = 0
+    scim_type: str = ""
+    detail: str = ""
+    quirks: list[str] = []
+    ignored: list[str] = []
+    duration_us: int = 0
+
+
+class Change(Struct, frozen=True, omit_defaults=True):
+    """One entry about the resource.
+
+    event: its type. attribute, before, after: of AttributeChanged; `active` of Deactivated, Reactivated.
+    resource: of a creation, by attribute name. group_id, group_name, member_id: of memberships, lost groups.
+    explicit: whether the request named it. erased: what it said is gone, that it happened is not.
+    """
+
+    position: int
+    at: datetime
+    event: str
+    request_id: str
+    version: int = 0
+    attribute: str = ""
+    before: Any = None
+    after: Any = None
+    resource: dict[str, Any] = {}
+    group_id: str = ""
+    group_name: str = ""
+    member_id: str = ""
+    explicit: bool = True
+    repetitions: int = 0
+    erased: bool = False
+
+
+class NameHeld(Struct, frozen=True, omit_defaults=True):
+    """A name and when it was held; still so while `to_position` is None.
+
+    kind: userName, externalId or displayName.
+    """
+
+    kind: str
+    value: str
+    from_position: int
+    from_at: datetime
+    to_position: int | None = None
+    to_at: datetime | None = None
+
+
+class GroupHeld(Struct, frozen=True, omit_defaults=True):
+    """A direct membership and when it was held; still so while `to_position` is None.
+
+    group_name: what the group was called when it ended, or is called now. ended_by: MembershipRemoved or
+    GroupDeleted. explicit: whether the ending named the member. ended_in: that request's id.
+    """
+
+    group_id: str
+    group_name: str
+    from_position: int
+    from_at: datetime
+    to_position: int | None = None
+    to_at: datetime | None = None
+    ended_by: str = ""
+    explicit: bool = True
+    ended_in: str = ""
+
+
+class GroupNames:
+    """What groups were called at a position, from their own entries."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._names: dict[str, list[tuple[int, str]]] = {}
+        for entry in entries:
+            match entry.event:
+                case GroupCreated(group_id=group_id, resource=resource):
+                    self._note(group_id, entry.position, resource.get("displayName"))
+                case AttributeChanged(attribute="displayName", after=after) if entry.stream.startswith(
+                    "groups/"
+                ):
+                    self._note(entry.stream[7:], entry.position, after)
+
+    def _note(self, group_id: str, position: int, name: object) -> None:
+        self._names.setdefault(group_id, []).append((position, name if isinstance(name, str) else ""))
+
+    def at(self, group_id: str, position: int) -> str:
+        """Return a group's name after the entry at a position; empty when its entries were not given."""
+        name = ""
+        for since, called in self._names.get(group_id, ()):
+            if since > position:
+                break
+            name = called
+        return name
+
+
+def requests_told(entries: Iterable[Entry]) -> dict[str, RequestTold]:
+    """Tell every request whose first entry is among the entries, by request id."""
+    told: dict[str, RequestTold] = {}
+    for entry in entries:
+        cause = entry.cause
+        if cause is None or cause.index > 0:
+            continue
+        if (
+            entry.request_id not in told
+        ):  # A refusal's repetitions are counted in a later entry of the same id.
+            told[entry.request_id] = request_told(entry, cause)
+    return told
+
+
+def request_told(first: Entry, cause: Cause) -> RequestTold:
+    """Tell one request from its first entry and full cause."""
+    found = (_ACTIVITY_ID.search(value) for value in cause.correlation.values())
+    return RequestTold(
+        request_id=first.request_id,
+        first_position=first.position,
+        at=first.recorded_at,
+        token_id=cause.token_id,
+        token_label=cause.token_label,
+        profile=cause.profile,
+        client_address=cause.client_address,
+        user_agent=cause.user_agent,
+        correlation=cause.correlation,
+        activity_id=next((match[1] for match in found if match), ""),
+        method=cause.method,
+        path=cause.path,
+        operations=cause.operations,
+        status=cause.status,
+        scim_type=cause.scim_type,
+        detail=cause.detail,
+        quirks=cause.quirks,
+        ignored=cause.ignored,
+        duration_us=cause.elapsed_us,
+    )
+
+
+def first_position(entry: Entry) -> int:
+    """Return the position of the first entry of an entry's request; its own where the cause was erased."""
+    return entry.position - (entry.cause or NO_CAUSE).index
+
+
+def change(entry: Entry, names: GroupNames) -> Change:
+    """Tell one entry."""
+    told: dict[str, Any] = {}
+    match entry.event:
+        case UserCreated(resource=resource) | GroupCreated(resource=resource):
+            told = {"resource": flat(resource)}
+        case AttributeChanged(attribute, before, after):
+            told = {"attribute": attribute, "before": before, "after": after}
+        case Deactivated(before, explicit):
+            told = {"attribute": "active", "before": before, "after": False, "explicit": explicit}
+        case MembershipRemoved(explicit=explicit):
+            told = {"explicit": explicit}
+        case RequestRefused(repetitions):
+            told = {"repetitions": repetitions}
+        case Erased():
+            told = {"erased": True}
+    if entry.event_type == "Reactivated":
+        told |= {"attribute": "active", "before": False, "after": True}
+    if entry.stream.startswith("groups/"):
+        group_id = entry.stream[7:]
+        told |= {"group_id": group_id, "group_name": names.at(group_id, entry.position)}
+        if entry.event_type in ("MembershipAdded", "MembershipRemoved"):
+            told["member_id"] = entry.subject_id
+    return Change(
+        position=entry.position,
+        at=entry.recorded_at,
+        event=entry.event_type,
+        request_id=entry.request_id,
+        version=entry.version,
+        **told,
+    )
+
+
+def names_held(entries: Iterable[Entry], resource_id: str) -> list[NameHeld]:
+    """Return every userName, externalId and displayName the resource had, oldest first."""
+    held: list[NameHeld] = []
+    open_at: dict[str, int] = {}  # kind → index in `held`
+
+    def end(kind: str, entry: Entry) -> None:
+        if (index := open_at.pop(kind, None)) is not None:
+            was = held[index]
+            held[index] = NameHeld(
+                kind, was.value, was.from_position, was.from_at, entry.position, entry.recorded_at
+            )
+
+    def begin(kind: str, value: object, entry: Entry) -> None:
+        end(kind, entry)
+        if isinstance(value, str):
+            open_at[kind] = len(held)
+            held.append(NameHeld(kind, value, entry.position, entry.recorded_at))
+
+    for entry in entries:
+        if entry.stream.partition("/")[2] != resource_id:
+            continue
+        match entry.event:
+            case UserCreated(resource=resource) | GroupCreated(resource=resource):
+                for kind in NAME_ATTRIBUTES:
+                    begin(kind, resource.get(kind), entry)
+            case AttributeChanged(attribute, _, after) if attribute in NAME_ATTRIBUTES:
+                begin(attribute, after, entry)
+        if entry.event_type in ("UserDeleted", "GroupDeleted"):
+            for kind in list(open_at):
+                end(kind, entry)
+    return held
+
+
+def groups_held(entries: Iterable[Entry], member_id: str, names: GroupNames) -> list[GroupHeld]:
+    """Return every direct membership the user or group had, oldest first.
+
+    A group's deletion ends its memberships without an entry for each, so the entries of every group the
+    member was in belong to what is given.
+    """
+    held: list[GroupHeld] = []
+    open_at: dict[str, int] = {}  # group id → index in `held`
+    for entry in entries:
+        if not entry.stream.startswith("groups/"):
+            continue
+        group_id = entry.stream[7:]
+        if entry.event_type == "MembershipAdded" and entry.subject_id == member_id:
+            open_at[group_id] = len(held)
+            held.append(GroupHeld(group_id, "", entry.position, entry.recorded_at))
+        elif group_id in open_at and _ends(entry, member_id):
+            index = open_at.pop(group_id)
+            held[index] = _ended(held[index], entry)
+    return [_named(membership, names) for membership in held]
+
+
+def _ends(entry: Entry, member_id: str) -> bool:
+    return entry.event_type == "GroupDeleted" or (
+        entry.event_type == "MembershipRemoved" and entry.subject_id == member_id
+    )
+
+
+def _ended(membership: GroupHeld, entry: Entry) -> GroupHeld:
+    explicit = entry.event.explicit if isinstance(entry.event, MembershipRemoved) else False
+    return GroupHeld(
+        membership.group_id, "", membership.from_position, membership.from_at,
+        entry.position, entry.recorded_at, entry.event_type, explicit, entry.request_id,
+    )  # fmt: skip
+
+
+def _named(membership: GroupHeld, names: GroupNames) -> GroupHeld:
+    until = membership.to_position
+    name = names.at(membership.group_id, until if until is not None else _EVER)
+    return GroupHeld(
+        membership.group_id, name, membership.from_position, membership.from_at, membership.to_position,
+        membership.to_at, membership.ended_by, membership.explicit, membership.ended_in,
+    )  # fmt: skip
+
+
+_EVER = 2**63
+
+
+def in_requests(changes: Iterable[Change], told: Mapping[str, RequestTold]) -> dict[str, RequestTold]:
+    """Return the requests that the changes belong to."""
+    wanted = {change.request_id for change in changes}
+    return {request_id: request for request_id, request in told.items() if request_id in wanted}
