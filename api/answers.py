@@ -6,43 +6,15 @@ from typing import Any
 import msgspec
 
 from api.exchange import Answer
-from domain.errors import ScimError
-from domain.resources import project
-from domain.schemas import GROUP, USER
 from domain.attributes import ResourceType
+from domain.errors import ScimError
+from domain.schemas import GROUP, USER
+from domain.selections import Selection, project
 from ledger.lookups import StoredResource
 
 _encode = msgspec.json.Encoder().encode
 ERROR_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:Error"
 LIST_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
-
-
-class Selection:
-    """Which attributes the client wants to see: named ones, all but named ones, or the default."""
-
-    __slots__ = ("attributes", "excluded")
-
-    def __init__(self, attributes: list[str] | None, excluded: list[str] | None) -> None:
-        self.attributes = attributes
-        self.excluded = excluded
-
-    @property
-    def default(self) -> bool:
-        """Whether nothing was asked for."""
-        return self.attributes is None and self.excluded is None
-
-    def wants(self, name: str) -> bool:
-        """Whether a derived attribute (groups, members) has to be read at all."""
-        if self.attributes is not None:
-            return any(_top(attribute) == name for attribute in self.attributes)
-        return self.excluded is None or all(attribute.lower().rpartition(":")[2] != name for attribute in self.excluded)
-
-
-def _top(attribute: str) -> str:
-    return attribute.lower().rpartition(":")[2].partition(".")[0].partition("[")[0]
-
-
-EVERYTHING = Selection(None, None)
 
 
 def etag(version: int) -> str:
@@ -60,7 +32,9 @@ def location(base: str, resource_type: ResourceType, resource_id: str) -> str:
     return f"{base}{resource_type.endpoint}/{resource_id}"
 
 
-def user_bytes(base: str, user: StoredResource, groups: list[tuple[str, bytes, bool]], selection: Selection) -> bytes:
+def user_bytes(
+    base: str, user: StoredResource, groups: list[tuple[str, bytes, bool]], selection: Selection | None
+) -> bytes:
     """Return a user as JSON. groups: (id, document, directly) as `Lookups.groups_of` gives them."""
     derived = b""
     if groups:
@@ -74,10 +48,12 @@ def user_bytes(base: str, user: StoredResource, groups: list[tuple[str, bytes, b
             for group_id, document, direct in groups
         ]
         derived = b',"groups":' + _encode(shown)
-    return _selected(_compose(base, USER, user, derived), USER, selection)
+    return _selected(_compose(base, USER, user, derived), selection)
 
 
-def group_bytes(base: str, group: StoredResource, members: list[tuple[str, str]], selection: Selection) -> bytes:
+def group_bytes(
+    base: str, group: StoredResource, members: list[tuple[str, str]], selection: Selection | None
+) -> bytes:
     """Return a group as JSON. members: (id, type)."""
     derived = b""
     if members:
@@ -87,7 +63,7 @@ def group_bytes(base: str, group: StoredResource, members: list[tuple[str, str]]
             for member_id, kind in members
         )
         derived = b',"members":[' + shown.encode() + b"]"
-    return _selected(_compose(base, GROUP, group, derived), GROUP, selection)
+    return _selected(_compose(base, GROUP, group, derived), selection)
 
 
 def _compose(base: str, resource_type: ResourceType, stored: StoredResource, derived: bytes) -> bytes:
@@ -101,11 +77,15 @@ def _compose(base: str, resource_type: ResourceType, stored: StoredResource, der
     return stored.document[:-1] + derived + tail.encode()
 
 
-def _selected(whole: bytes, resource_type: ResourceType, selection: Selection) -> bytes:
-    if selection.default:
+def _selected(whole: bytes, selection: Selection | None) -> bytes:
+    if selection is None:
         return whole
-    representation: dict[str, Any] = msgspec.json.decode(whole)
-    return _encode(project(representation, selection.attributes, selection.excluded, resource_type))
+    return _encode(project(msgspec.json.decode(whole), selection))
+
+
+def shows(selection: Selection | None, name: str) -> bool:
+    """Whether a derived attribute (groups, members) has to be read at all (PJ-10)."""
+    return selection is None or selection.shows(name)
 
 
 def list_bytes(total: int, start_index: int, resources: list[bytes]) -> bytes:

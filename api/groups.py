@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from msgspec import Struct
 
-from api.answers import Selection, etag, group_bytes, location, resource_answer
+from api.answers import etag, group_bytes, location, resource_answer, shows
 from api.conditions import check_if_match, not_modified, wants_exact_version
 from api.exchange import Answer, Exchange
 from api.recording import Recording, is_id, unchanged
@@ -20,6 +20,7 @@ from domain.members import MemberChange, replaced_by, resolve, selected
 from domain.patches import apply_patch, read_patch
 from domain.resources import read_resource
 from domain.schemas import GROUP, USER
+from domain.selections import Selection
 from ledger.entry import Tenant
 from ledger.jobs import GroupRow, Job, Membership
 from ledger.lookups import StoredGroup
@@ -38,7 +39,7 @@ class Edges(Struct, frozen=True):
 NO_EDGES = Edges([], [])
 
 
-async def read(service: Service, exchange: Exchange, group_id: str, selection: Selection) -> Answer:
+async def read(service: Service, exchange: Exchange, group_id: str, selection: Selection | None) -> Answer:
     """GET /Groups/{id}"""
     tenant = exchange.authenticated.tenant
     stored = await service.lookups.group(tenant.tenant_id, group_id) if is_id(group_id) else None
@@ -49,7 +50,7 @@ async def read(service: Service, exchange: Exchange, group_id: str, selection: S
     return await _whole(service, tenant, 200, stored, selection)
 
 
-async def create(service: Service, exchange: Exchange, selection: Selection) -> Answer:
+async def create(service: Service, exchange: Exchange, selection: Selection | None) -> Answer:
     """POST /Groups"""
     tenant = exchange.authenticated.tenant
     body = parse_json(await exchange.read_body(service.config.body_bytes_max))
@@ -80,7 +81,7 @@ async def create(service: Service, exchange: Exchange, selection: Selection) -> 
     return await _whole(service, tenant, 201, stored, selection)
 
 
-async def replace(service: Service, exchange: Exchange, group_id: str, selection: Selection) -> Answer:
+async def replace(service: Service, exchange: Exchange, group_id: str, selection: Selection | None) -> Answer:
     """PUT /Groups/{id}: the list of members becomes exactly the given one."""
     raw = await exchange.read_body(service.config.body_bytes_max)
     reading = None
@@ -95,10 +96,12 @@ async def replace(service: Service, exchange: Exchange, group_id: str, selection
     return await _change(service, exchange, group_id, selection, decide, in_turn=True)
 
 
-async def patch(service: Service, exchange: Exchange, group_id: str, selection: Selection) -> Answer:
+async def patch(service: Service, exchange: Exchange, group_id: str, selection: Selection | None) -> Answer:
     """PATCH /Groups/{id}"""
     raw = await exchange.read_body(service.config.body_bytes_max)
-    seen = await _to_change(service, exchange, group_id)  # ET-05: what is not there comes before what is wrong.
+    seen = await _to_change(
+        service, exchange, group_id
+    )  # ET-05: what is not there comes before what is wrong.
     asked = read_patch(parse_json(raw), GROUP, exchange.authenticated.profile)
     exchange.operations, exchange.ignored = list(asked.operations_text), asked.ignored
     change = asked.members
@@ -116,7 +119,7 @@ async def patch(service: Service, exchange: Exchange, group_id: str, selection: 
 
 
 async def _change(
-    service: Service, exchange: Exchange, group_id: str, selection: Selection, deciding: Deciding,
+    service: Service, exchange: Exchange, group_id: str, selection: Selection | None, deciding: Deciding,
     *, in_turn: bool, seen: StoredGroup | None = None,
 ) -> Answer:  # fmt: skip
     """Decide on the group's present state, record what changes, answer.
@@ -156,9 +159,9 @@ async def _change(
     return await _whole(service, tenant, 200, present, selection)
 
 
-def _status(tenant: Tenant, member_count: int, selection: Selection) -> int:
+def _status(tenant: Tenant, member_count: int, selection: Selection | None) -> int:
     """200 with the group while it is small or was asked for (PA-07), else 204: nobody wants 100,000 members back."""
-    return 204 if selection.default and member_count > tenant.settings.group_answer_members_max else 200
+    return 204 if selection is None and member_count > tenant.settings.group_answer_members_max else 200
 
 
 async def _changed(
@@ -193,7 +196,9 @@ async def _edges(
     if change.selects:
         members = await lookups.members(tenant_id, group_id)
         change = selected(change, [_element(service.base(tenant.slug), *member) for member in members])
-    concerned = [member_id for member_id in {**change.present, **dict.fromkeys(change.expected)} if is_id(member_id)]
+    concerned = [
+        member_id for member_id in {**change.present, **dict.fromkeys(change.expected)} if is_id(member_id)
+    ]
     known = await lookups.edges(tenant_id, group_id, concerned) if concerned else {}
     open_members = {member_id: edge[0] for member_id, edge in known.items()}
     if change.clear and not is_new:
@@ -213,7 +218,9 @@ def _element(base: str, member_id: str, kind: str) -> dict[str, str]:
     return {"value": member_id, "type": kind, "$ref": uri}
 
 
-def _record_edges(recording: Recording, group_id: str, edges: Edges, first: int, *, is_new: bool = False) -> None:
+def _record_edges(
+    recording: Recording, group_id: str, edges: Edges, first: int, *, is_new: bool = False
+) -> None:
     """Record who leaves and who joins; each edge is a precondition of its own, so other members' edges may change."""
     job, stream, version = recording.job, f"groups/{group_id}", first
     for member_id, explicit in edges.removed:
@@ -271,10 +278,10 @@ async def _claim_name(service: Service, tenant: Tenant, row: GroupRow) -> None:
 
 
 async def _whole(
-    service: Service, tenant: Tenant, status: int, stored: StoredGroup, selection: Selection
+    service: Service, tenant: Tenant, status: int, stored: StoredGroup, selection: Selection | None
 ) -> Answer:
     members: list[tuple[str, str]] = []
-    if stored.member_count and selection.wants("members"):
+    if stored.member_count and shows(selection, "members"):
         members = await service.lookups.members(tenant.tenant_id, stored.id)
     base = service.base(tenant.slug)
     body = group_bytes(base, stored, members, selection)

@@ -2,20 +2,19 @@
 
 import asyncio
 
-from api.answers import Selection, group_bytes, list_bytes, user_bytes
+from api.answers import group_bytes, list_bytes, shows, user_bytes
 from api.exchange import Answer, Exchange
 from api.query import Query, list_query, parameters, search_query
-from api.recording import is_id
 from api.service import Service
 from domain.attributes import ResourceType
 from domain.bodies import parse_json
 from domain.errors import InvalidSyntax
 from domain.filters import parse_filter
 from domain.schemas import GROUP, USER
+from domain.selections import Selection
 from ledger.lookups import StoredResource
-from projections.directory import equality_key
 from projections.queries import TYPES, Found
-from projections.where import Point, point
+from projections.where import point
 
 _BY_ENDPOINT = {"Users": USER, "Groups": GROUP}
 _SEARCH_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
@@ -40,7 +39,7 @@ async def _list(service: Service, exchange: Exchange, endpoint: str | None, quer
     expression = None if query.filter is None else parse_filter(query.filter, types)
     tenant = exchange.authenticated.tenant
     base = service.base(tenant.slug)
-    asked = point(expression, types[0]) if expression is not None and len(types) == 1 else None
+    asked = point(expression) if expression is not None else None
     if asked is not None:
         found = await _point(service, tenant.tenant_id, types[0], asked, query)
     else:
@@ -49,7 +48,7 @@ async def _list(service: Service, exchange: Exchange, endpoint: str | None, quer
         )
     shown = await asyncio.gather(
         *(
-            _shown(service, tenant.tenant_id, base, resource_type, stored, query.selection)
+            _shown(service, tenant.tenant_id, base, resource_type, stored, query.selection(resource_type))
             for resource_type, stored in found.resources
         )
     )
@@ -57,34 +56,39 @@ async def _list(service: Service, exchange: Exchange, endpoint: str | None, quer
 
 
 async def _point(
-    service: Service, tenant_id: int, resource_type: ResourceType, asked: Point, query: Query
+    service: Service,
+    tenant_id: int,
+    resource_type: ResourceType,
+    asked: tuple[str, str | bytes],
+    query: Query,
 ) -> Found:
     """Answer a filter that names one thing through a coalesced point read."""
-    lookups, value = service.lookups, asked.value
+    lookups, (kind, key) = service.lookups, asked
     rows: list[StoredResource]
-    if asked.kind == "id":
-        read = lookups.user if resource_type is USER else lookups.group
-        one = await read(tenant_id, value) if is_id(value) else None
+    if isinstance(key, str):
+        one = await (lookups.user if resource_type is USER else lookups.group)(tenant_id, key)
         rows = [one] if one is not None else []
-    elif asked.kind == "userName":
-        rows = await lookups.users_by_name(tenant_id, equality_key(value))
-    elif asked.kind == "displayName":
-        rows = list(await lookups.groups_by_name(tenant_id, equality_key(value)))
+    elif kind == "userName":
+        rows = await lookups.users_by_name(tenant_id, key)
+    elif kind == "displayName":
+        rows = list(await lookups.groups_by_name(tenant_id, key))
+    elif resource_type is USER:
+        rows = await lookups.users_by_external_id(tenant_id, key)
     else:
-        rows = await lookups.users_by_external_id(tenant_id, equality_key(value))
+        rows = list(await lookups.groups_by_external_id(tenant_id, key))
     page = rows[query.offset : query.offset + query.count]
     return Found(len(rows), [(resource_type, row) for row in page])
 
 
 async def _shown(
-    service: Service, tenant_id: int, base: str, resource_type: ResourceType, stored: StoredResource, selection: Selection
+    service: Service, tenant_id: int, base: str, resource_type: ResourceType, stored: StoredResource, selection: Selection | None
 ) -> bytes:  # fmt: skip
     if resource_type is USER:
         groups = []
-        if stored.belongs and selection.wants("groups"):
+        if stored.belongs and shows(selection, "groups"):
             groups = await service.lookups.groups_of(tenant_id, stored.id)
         return user_bytes(base, stored, groups, selection)
     members: list[tuple[str, str]] = []
-    if selection.wants("members"):
+    if shows(selection, "members"):
         members = await service.lookups.members(tenant_id, stored.id)
     return group_bytes(base, stored, members, selection)

@@ -5,9 +5,10 @@ from urllib.parse import parse_qsl
 
 from msgspec import Struct
 
-from api.answers import EVERYTHING, Selection
 from api.exchange import utf8_query
+from domain.attributes import ResourceType
 from domain.errors import InvalidFilter, InvalidSyntax, InvalidValue
+from domain.selections import Selection, read_selection
 
 COUNT_DEFAULT = 100  # PG-04
 COUNT_MAX = 200  # RFC 7644 §3.4.2.4: more is clamped.
@@ -20,7 +21,12 @@ class Query(Struct, frozen=True):
     filter: str | None
     start_index: int
     count: int
-    selection: Selection
+    attributes: list[str] | str | None = None
+    excluded_attributes: list[str] | str | None = None
+
+    def selection(self, resource_type: ResourceType) -> Selection | None:
+        """Which attributes of resources of a type are wanted."""
+        return read_selection(self.attributes, self.excluded_attributes, resource_type)
 
     @property
     def offset(self) -> int:
@@ -48,9 +54,9 @@ def parameters(query: bytes) -> dict[str, str]:
     return found
 
 
-def selection(found: dict[str, str]) -> Selection:
+def selection(found: dict[str, str], resource_type: ResourceType) -> Selection | None:
     """Return which attributes the client wants. Raises InvalidValue for both parameters at once (PJ-07)."""
-    return _selection(_names(found.get("attributes")), _names(found.get("excludedattributes")))
+    return read_selection(found.get("attributes"), found.get("excludedattributes"), resource_type)
 
 
 def list_query(found: dict[str, str]) -> Query:
@@ -59,7 +65,8 @@ def list_query(found: dict[str, str]) -> Query:
         filter=found.get("filter"),
         start_index=max(1, _integer(found, "startIndex", 1)),
         count=min(COUNT_MAX, max(0, _integer(found, "count", COUNT_DEFAULT))),
-        selection=selection(found),
+        attributes=found.get("attributes"),
+        excluded_attributes=found.get("excludedattributes"),
     )
 
 
@@ -73,35 +80,18 @@ def search_query(body: dict[str, Any]) -> Query:
         filter=expression,
         start_index=max(1, _member(members, "startIndex", 1)),
         count=min(COUNT_MAX, max(0, _member(members, "count", COUNT_DEFAULT))),
-        selection=_selection(
-            _listed(members, "attributes"), _listed(members, "excludedAttributes")
-        ),
+        attributes=_listed(members, "attributes"),
+        excluded_attributes=_listed(members, "excludedAttributes"),
     )
 
 
-def _selection(attributes: list[str] | None, excluded: list[str] | None) -> Selection:
-    if attributes is None and excluded is None:
-        return EVERYTHING
-    if attributes is not None and excluded is not None:
-        raise InvalidValue("attributes and excludedAttributes exclude each other")
-    return Selection(attributes, excluded)
-
-
-def _names(text: str | None) -> list[str] | None:
-    if text is None:
-        return None
-    return [name.strip() for name in text.split(",") if name.strip()] or None
-
-
-def _listed(members: dict[str, Any], name: str) -> list[str] | None:
+def _listed(members: dict[str, Any], name: str) -> list[str] | str | None:
     value = members.get(name.lower())
-    if value is None:
-        return None
-    if isinstance(value, str):
-        return _names(value)  # PJ-11
+    if value is None or isinstance(value, str):
+        return value  # PJ-11
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise InvalidSyntax(f"{name} must be an array of strings")
-    return [item.strip() for item in value if item.strip()]
+    return value
 
 
 def _integer(found: dict[str, str], name: str, default: int) -> int:

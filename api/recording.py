@@ -8,9 +8,10 @@ import msgspec
 
 from api.caller import Caller
 from api.exchange import Exchange
+from domain.bodies import strike_out
 from domain.errors import ScimError
 from domain.events import Event, RequestRefused, RequestUnchanged
-from domain.resources import strike_out
+from domain.schemas import RESOURCE_TYPES
 from ledger.codec import encode_cause, encode_payload, seal_payload
 from ledger.entry import Cause, Received
 from ledger.jobs import Job, NewEntry, ReceivedRequest, SubjectKey
@@ -133,7 +134,7 @@ def struck(body: bytes) -> bytes:
         return body
     try:
         read: Any = msgspec.json.decode(body)
-        return msgspec.json.encode(strike_out(read))
+        return msgspec.json.encode(strike_out(read, RESOURCE_TYPES))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return b"(not kept: it cannot be read and may hold a password)"
 
@@ -146,4 +147,3 @@ def is_id(text: str) -> bool:
         return str(UUID(text)) == text
     except ValueError:
         return False
-

@@ -27,6 +27,8 @@ from domain.errors import (
     Unavailable,
     UnsupportedVersion,
 )
+from domain.schemas import GROUP, USER
+from domain.selections import Selection
 from ledger.writer import ClocksDisagree, QueueFull, Unreachable
 
 _VERSION = re.compile(r"v\d+", re.IGNORECASE)
@@ -36,7 +38,13 @@ _READ_ONLY = ("ServiceProviderConfig", "ResourceTypes", "Schemas")
 _READING = ("GET", "HEAD")
 
 log = structlog.get_logger()
-Handler = Callable[[Service, Exchange], Awaitable[Answer]]
+Handler = Callable[[Service, Exchange, str, Selection | None], Awaitable[Answer]]
+_USER_METHODS: dict[str, Handler] = {
+    "GET": users.read, "HEAD": users.read, "PUT": users.replace, "PATCH": users.patch,
+}  # fmt: skip
+_GROUP_METHODS: dict[str, Handler] = {
+    "GET": groups.read, "HEAD": groups.read, "PUT": groups.replace, "PATCH": groups.patch,
+}  # fmt: skip
 
 
 class _Defect(ScimError):
@@ -84,7 +92,9 @@ class Scim:
         # The message of a database error can hold values of a row: its class and state must do.
         known = {"sqlstate": error.sqlstate} if isinstance(error, psycopg.Error) else {}
         trace = None if isinstance(error, psycopg.Error) else error
-        log.error("defect", request_id=exchange.request_id, error=type(error).__name__, exc_info=trace, **known)
+        log.error(
+            "defect", request_id=exchange.request_id, error=type(error).__name__, exc_info=trace, **known
+        )
         return error_answer(_Defect(f"an internal error; the operator finds it under {exchange.request_id}"))
 
     async def _route(self, exchange: Exchange) -> Answer:
@@ -99,7 +109,9 @@ class Scim:
         else:
             version = "v2"  # VT-01: without one, the newest.
         if rest == ["ServiceProviderConfig"] and exchange.method in _READING and version == "v2":
-            return discovery.service_provider_config(self._service.base(slug), self._service.config.body_bytes_max)
+            return discovery.service_provider_config(
+                self._service.base(slug), self._service.config.body_bytes_max
+            )
         exchange.caller = await self._service.callers.identify(slug, exchange.headers.get(b"authorization"))
         exchange.caller.require("scim")
         if version != "v2":
@@ -130,28 +142,28 @@ class Scim:
             return await listing.read(self._service, exchange, endpoint)
         if exchange.method != "POST":
             raise MethodNotAllowed("GET", "HEAD", "POST")
-        kind = users if endpoint == "Users" else groups
-        return await kind.create(self._service, exchange, selection(parameters(exchange.query)))
+        if endpoint == "Users":
+            return await users.create(self._service, exchange, selection(parameters(exchange.query), USER))
+        return await groups.create(self._service, exchange, selection(parameters(exchange.query), GROUP))
 
     async def _resource(self, exchange: Exchange, endpoint: str, resource_id: str) -> Answer:
-        kind = users if endpoint == "Users" else groups
         if is_id(resource_id):
             exchange.target = (f"{endpoint.lower()}/{resource_id}", resource_id)
-        method, service = exchange.method, self._service
-        if method == "DELETE":
-            return await kind.delete(service, exchange, resource_id)
-        if method not in ("GET", "HEAD", "PUT", "PATCH"):
-            raise MethodNotAllowed("GET", "HEAD", "PUT", "PATCH", "DELETE")
-        wanted = selection(parameters(exchange.query))
-        if method in _READING:
-            return await kind.read(service, exchange, resource_id, wanted)
-        change = kind.replace if method == "PUT" else kind.patch
-        return await change(service, exchange, resource_id, wanted)
+        service = self._service
+        if exchange.method == "DELETE":
+            delete = users.delete if endpoint == "Users" else groups.delete
+            return await delete(service, exchange, resource_id)
+        methods = _USER_METHODS if endpoint == "Users" else _GROUP_METHODS
+        handler = methods.get(exchange.method)
+        if handler is None:
+            raise MethodNotAllowed(*methods, "DELETE")
+        wanted = selection(parameters(exchange.query), USER if endpoint == "Users" else GROUP)
+        return await handler(service, exchange, resource_id, wanted)
 
     def _discovery(self, exchange: Exchange, endpoint: str, name: str | None) -> Answer:
         if exchange.method not in _READING:
             raise MethodNotAllowed("GET", "HEAD")
-            base = self._service.base(exchange.authenticated.tenant.slug)
+            base: str = self._service.base(exchange.authenticated.tenant.slug)
         if endpoint == "ServiceProviderConfig":
             raise NoSuchResource
         describe = discovery.resource_types if endpoint == "ResourceTypes" else discovery.schemas
@@ -161,7 +173,9 @@ class Scim:
         """One metric, one log line: ids and routes, never names, bodies or query strings."""
         elapsed_us = exchange.elapsed_us()
         segments = exchange.segments
-        route = next((_ENDPOINTS[part.lower()] for part in segments[1:3] if part.lower() in _ENDPOINTS), "other")
+        route = next(
+            (_ENDPOINTS[part.lower()] for part in segments[1:3] if part.lower() in _ENDPOINTS), "other"
+        )
         route = f"/{route}/{{id}}" if exchange.target else f"/{route}"
         self._service.metrics.request(route, exchange.method, answer.status, elapsed_us)
         caller = exchange.caller

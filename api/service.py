@@ -7,11 +7,12 @@ from api.caller import Callers
 from api.metrics import Metrics
 from api.turns import Turns
 from domain.errors import Unavailable
+from ledger.batch import Appended
 from ledger.config import Config
 from ledger.jobs import Job
 from ledger.lookups import Lookups
 from ledger.vault import Keys
-from ledger.writer import Appended, Conflict, Writer
+from ledger.writer import Conflict, Writer
 from projections.queries import Queries
 
 DECISIONS_MAX = 5

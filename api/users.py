@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from uuid import uuid4
 
-from api.answers import Selection, location, resource_answer, user_bytes
+from api.answers import location, resource_answer, shows, user_bytes
 from api.conditions import check_if_match, not_modified
 from api.exchange import Answer, Exchange
 from api.recording import Recording, is_id, unchanged
@@ -13,15 +13,16 @@ from domain.bodies import parse_json
 from domain.errors import NoSuchResource, NotUnique
 from domain.events import MembershipRemoved, UserDeleted, UserEvent
 from domain.patches import apply_patch, read_patch
-from domain.reading import read_resource
+from domain.resources import read_resource
 from domain.schemas import USER
+from domain.selections import Selection
 from domain.users import User
 from ledger.jobs import Job, Membership, UserRow
 from ledger.lookups import StoredResource, StoredUser
 from projections.directory import resource_of, user_row
 
 
-async def read(service: Service, exchange: Exchange, user_id: str, selection: Selection) -> Answer:
+async def read(service: Service, exchange: Exchange, user_id: str, selection: Selection | None) -> Answer:
     """GET /Users/{id}"""
     caller = exchange.authenticated
     stored = await service.lookups.user(caller.tenant.tenant_id, user_id) if is_id(user_id) else None
@@ -32,7 +33,7 @@ async def read(service: Service, exchange: Exchange, user_id: str, selection: Se
     return await _answer(service, exchange, 200, stored, selection)
 
 
-async def create(service: Service, exchange: Exchange, selection: Selection) -> Answer:
+async def create(service: Service, exchange: Exchange, selection: Selection | None) -> Answer:
     """POST /Users"""
     caller = exchange.authenticated
     body = parse_json(await exchange.read_body(service.config.body_bytes_max))
@@ -62,7 +63,7 @@ async def create(service: Service, exchange: Exchange, selection: Selection) -> 
     return await _answer(service, exchange, 201, stored, selection)
 
 
-async def replace(service: Service, exchange: Exchange, user_id: str, selection: Selection) -> Answer:
+async def replace(service: Service, exchange: Exchange, user_id: str, selection: Selection | None) -> Answer:
     """PUT /Users/{id}"""
     caller = exchange.authenticated
     raw = await exchange.read_body(service.config.body_bytes_max)
@@ -75,7 +76,7 @@ async def replace(service: Service, exchange: Exchange, user_id: str, selection:
     return await _change(service, exchange, user_id, selection, decide)
 
 
-async def patch(service: Service, exchange: Exchange, user_id: str, selection: Selection) -> Answer:
+async def patch(service: Service, exchange: Exchange, user_id: str, selection: Selection | None) -> Answer:
     """PATCH /Users/{id}"""
     caller = exchange.authenticated
     raw = await exchange.read_body(service.config.body_bytes_max)
@@ -91,7 +92,7 @@ async def patch(service: Service, exchange: Exchange, user_id: str, selection: S
 
 
 async def _change(
-    service: Service, exchange: Exchange, user_id: str, selection: Selection,
+    service: Service, exchange: Exchange, user_id: str, selection: Selection | None,
     decide_events: Callable[[User], list[UserEvent]],
 ) -> Answer:  # fmt: skip
     """Decide on the user's present state, record what changes, answer with the state after it."""
@@ -181,7 +182,9 @@ def leave_groups(recording: Recording, member_id: str, held: list[str]) -> None:
 
 async def _to_change(service: Service, exchange: Exchange, user_id: str) -> StoredUser:
     caller = exchange.authenticated
-    stored = await service.lookups.user_to_change(caller.tenant.tenant_id, user_id) if is_id(user_id) else None
+    stored = (
+        await service.lookups.user_to_change(caller.tenant.tenant_id, user_id) if is_id(user_id) else None
+    )
     if stored is None:
         raise NoSuchResource
     check_if_match(exchange, stored.version)
@@ -189,11 +192,11 @@ async def _to_change(service: Service, exchange: Exchange, user_id: str) -> Stor
 
 
 async def _answer(
-    service: Service, exchange: Exchange, status: int, stored: StoredResource, selection: Selection
+    service: Service, exchange: Exchange, status: int, stored: StoredResource, selection: Selection | None
 ) -> Answer:
     tenant = exchange.authenticated.tenant
     groups = []
-    if stored.belongs and selection.wants("groups"):
+    if stored.belongs and shows(selection, "groups"):
         groups = await service.lookups.groups_of(tenant.tenant_id, stored.id)
     base = service.base(tenant.slug)
     body = user_bytes(base, stored, groups, selection)

@@ -34,7 +34,9 @@ def describe(config: Config, database_url: str) -> str:
 
 def start_worker(environ: Mapping[str, str]) -> Litestar:
     """Return this worker's application."""
-    description = msgspec.json.decode(environ[DESCRIPTION], type=WorkerDescription, dec_hook=lambda kind, text: kind(text))
+    description = msgspec.json.decode(
+        environ[DESCRIPTION], type=WorkerDescription, dec_hook=lambda kind, text: kind(text)
+    )
     _die_with(description.parent_pid)
     configure_logging()
     service = Service(description.config, description.database_url, Keys.open(description.config.keys))

@@ -86,13 +86,13 @@ def _expected(error: Exception) -> tuple[str, ExitStatus] | None:
 
     from ledger.config import BadConfiguration
     from ledger.migrations import MigrationError
-    from ledger.postgres import ServerError
+    from ledger.server_errors import ServerFailed
     from ledger.tenants import TenantRefused
     from ledger.vault import KeysMissing
 
     if isinstance(error, BadConfiguration):
         return str(error), ExitStatus.USAGE
-    if isinstance(error, (KeysMissing, MigrationError, ServerError, TenantRefused)):
+    if isinstance(error, (KeysMissing, MigrationError, ServerFailed, TenantRefused)):
         return str(error), ExitStatus.FAILED
     if isinstance(error, psycopg.OperationalError):
         return f"the database cannot be reached: {str(error).splitlines()[0]}", ExitStatus.FAILED

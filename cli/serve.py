@@ -10,8 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import psycopg
 import structlog
@@ -47,7 +45,9 @@ class FirstTokens(Struct, frozen=True):
 
 def serve(config: Config) -> None:
     """Run the service until SIGTERM or Ctrl-C. Raises Failed with one sentence when it cannot start."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # So that `finally` runs also before uvicorn's handler.
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(0)
+    )  # So that `finally` runs also before uvicorn's handler.
     configure_logging()
     listener = _listen(config)
     with listener, _database(config) as (owner_url, url):
@@ -174,7 +174,10 @@ def _announce(config: Config, first: FirstTokens | None) -> None:
             f"lie in {config.keys}: back that folder up, without it nobody can read the ledger again.",
         ]
     else:
-        lines += ["", "Another Secret Token: ./scim-ledger token create --tenant default --label NAME --scope scim"]
+        lines += [
+            "",
+            "Another Secret Token: ./scim-ledger token create --tenant default --label NAME --scope scim",
+        ]
     print("\n".join(lines), flush=True)  # noqa: T201  # What this command is asked for.
 
 
@@ -192,5 +195,3 @@ def _answers(config: Config) -> bool:
         finally:
             connection.close()
     return False
-
-

@@ -24,7 +24,9 @@ def add_verbs(app: App) -> None:
 
 
 @tenant.command
-def create(slug: str, /, *, data: Flag = None, database_url: Flag = None, keys: Flag = None, public_url: Flag = None) -> None:
+def create(
+    slug: str, /, *, data: Flag = None, database_url: Flag = None, keys: Flag = None, public_url: Flag = None
+) -> None:
     """Create a tenant; prints its Tenant URL.
 
     Exit status: 0 created, 1 failed, 2 usage.
@@ -64,7 +66,9 @@ def list_(*, json: bool = False, data: Flag = None, database_url: Flag = None, k
 
 
 @tenant.command(name="set")
-def set_(slug: str, setting: str, value: str, /, *, data: Flag = None, database_url: Flag = None, keys: Flag = None) -> None:
+def set_(
+    slug: str, setting: str, value: str, /, *, data: Flag = None, database_url: Flag = None, keys: Flag = None
+) -> None:
     """Change a setting of a tenant: group_names_unique (true, false), group_answer_members_max (a number).
 
     Exit status: 0 changed, 1 refused or failed, 2 usage.
@@ -102,13 +106,21 @@ def create_token(
     config = read_config(data=data, database_url=database_url, keys=keys)
     with open_tenant(config, tenant) as (connection, found, vault):
         _, secret = issue_token(
-            connection, found, vault, label=label, scopes=_scopes(scope), profile=profile, expires_at=expires_at
+            connection,
+            found,
+            vault,
+            label=label,
+            scopes=_scopes(scope),
+            profile=profile,
+            expires_at=expires_at,
         )
     _say(secret)
 
 
 @token.command(name="list")
-def list_tokens_(*, tenant: str, json: bool = False, data: Flag = None, database_url: Flag = None, keys: Flag = None) -> None:
+def list_tokens_(
+    *, tenant: str, json: bool = False, data: Flag = None, database_url: Flag = None, keys: Flag = None
+) -> None:
     """List a tenant's tokens, never their secrets.
 
     Exit status: 0 listed, 1 failed, 2 usage.
@@ -126,11 +138,15 @@ def list_tokens_(*, tenant: str, json: bool = False, data: Flag = None, database
     for each in tokens:
         state = "revoked" if each.revoked_at else "expired" if _over(each.expires_at) else "live"
         used = each.last_used_at.strftime("%Y-%m-%d %H:%M") if each.last_used_at else "never used"
-        _say(f"{each.token_id}  {state:<8} {','.join(each.scopes):<12} {each.profile:<8} {used:<17} {each.label}")
+        _say(
+            f"{each.token_id}  {state:<8} {','.join(each.scopes):<12} {each.profile:<8} {used:<17} {each.label}"
+        )
 
 
 @token.command
-def revoke(token: str, /, *, tenant: str, data: Flag = None, database_url: Flag = None, keys: Flag = None) -> None:
+def revoke(
+    token: str, /, *, tenant: str, data: Flag = None, database_url: Flag = None, keys: Flag = None
+) -> None:
     """Revoke a token, by id or label; it stops working within a second.
 
     Exit status: 0 revoked, 1 failed, 2 usage.

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 
 import psycopg
 from psycopg import AsyncConnection
@@ -12,7 +11,7 @@ from ledger import arrays
 # Statements on these connections are planned once, for tables of any size: index or nothing.
 _SETTINGS = (
     "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off; "
-    "set plan_cache_mode = force_generic_plan; set default_transaction_read_only = off"
+    "set plan_cache_mode = force_generic_plan; set timezone = 'UTC'"
 )
 _RETRY_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
 
@@ -35,7 +34,7 @@ class KeptConnection:
             self._url, autocommit=True, prepare_threshold=0, connect_timeout=5, application_name=self._name
         )
         arrays.register(connection.adapters)
-        await connection.execute(_SETTINGS)
+        await connection.execute(_SETTINGS, prepare=False)
         self.backend_pid = connection.info.backend_pid
         self._connection = connection
         return connection
@@ -74,5 +73,3 @@ def _is_statement_error(error: BaseException) -> bool:
     state: str | None = getattr(error, "sqlstate", None)
     return state is not None and not state.startswith(("08", "57P"))
 
-
-Clock = Callable[[], float]

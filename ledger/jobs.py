@@ -158,7 +158,7 @@ def batch_of(jobs: list[Job]) -> tuple[list[Job], list[Job]]:
     together, later = [], []
     for job in jobs:
         touches = list(job.touches())
-        mine = {}
+        mine: dict[object, Touch] = {}
         for thing, touch in touches:  # Within a job the strongest touch of a thing counts.
             known = mine.get(thing)
             mine[thing] = touch if known is None or known is touch else Touch.CHANGES

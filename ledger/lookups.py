@@ -72,7 +72,7 @@ class Lane:
             try:
                 cursor = AsyncCursor(await self._connection.get())
                 cursor.format = psycopg.pq.Format.BINARY
-                await cursor.execute(self._query, arguments, prepare=True)  # type: ignore[arg-type]
+                await cursor.execute(self._query, arguments, prepare=True)
                 return await cursor.fetchall()
             except (psycopg.Error, OSError) as error:
                 if not is_lost(error):
@@ -141,6 +141,11 @@ _QUERIES: dict[str, tuple[str, Sequence[Callable[[Any], Any]]]] = {
     "group_by_name": (
         f"select k.tenant_id, k.key, {_GROUP} {_KEYS} groups r "
         "on r.tenant_id = k.tenant_id and r.name_key = k.key order by r.created_position",
+        (integers, byteas),
+    ),
+    "group_by_external_id": (
+        f"select k.tenant_id, k.key, {_GROUP} {_KEYS} groups r "
+        "on r.tenant_id = k.tenant_id and r.external_id_key = k.key order by r.created_position",
         (integers, byteas),
     ),
     # Open edges and what the member is: (group, member) → (edge is open, is a user, is a group).
@@ -226,17 +231,21 @@ class Lookups:
         """Return the groups of a displayName key."""
         return [StoredGroup(*row) for row in await self._lanes["group_by_name"].get(tenant_id, key)]
 
+    async def groups_by_external_id(self, tenant_id: int, key: bytes) -> list[StoredGroup]:
+        """Return the groups of an externalId key."""
+        return [StoredGroup(*row) for row in await self._lanes["group_by_external_id"].get(tenant_id, key)]
+
     async def edges(
         self, tenant_id: int, group_id: str, member_ids: Sequence[str]
     ) -> dict[str, tuple[bool, bool, bool]]:
         """Return by member id whether its edge is open, whether it is a user, whether it is a group."""
         lane = self._lanes["edge"]
         found = await asyncio.gather(*(lane.get(tenant_id, group_id, member_id) for member_id in member_ids))
-        return {member_id: rows[0] for member_id, rows in zip(member_ids, found, strict=True)}  # type: ignore[misc]
+        return {member_id: rows[0] for member_id, rows in zip(member_ids, found, strict=True)}
 
     async def members(self, tenant_id: int, group_id: str) -> list[tuple[str, str]]:
         """Return a group's direct members as (id, type)."""
-        return await self._lanes["members"].get(tenant_id, group_id)  # type: ignore[return-value]
+        return await self._lanes["members"].get(tenant_id, group_id)
 
     async def held(self, tenant_id: int, member_id: str) -> list[str]:
         """Return the ids of the groups that somebody is a direct member of."""
@@ -244,7 +253,7 @@ class Lookups:
 
     async def groups_of(self, tenant_id: int, member_id: str) -> list[tuple[str, bytes, bool]]:
         """Return the groups somebody belongs to as (id, document, directly)."""
-        return await self._lanes["groups_of"].get(tenant_id, member_id)  # type: ignore[return-value]
+        return await self._lanes["groups_of"].get(tenant_id, member_id)
 
     async def token(self, slug: str, secret_hash: bytes) -> Row | None:
         """Return the row of a bearer token and its tenant."""

@@ -96,7 +96,7 @@ class Reader:
 
     def _rows(self, query: str, *parameters: object) -> list[Any]:
         with psycopg.Cursor(self.connection) as cursor:
-            return cursor.execute(query, (self.tenant.tenant_id, *parameters), binary=True).fetchall()  # type: ignore[arg-type]
+            return cursor.execute(query, (self.tenant.tenant_id, *parameters), binary=True).fetchall()
 
     def _load_keys(self, rows: Iterable[StoredRow]) -> None:
         """Fetch the keys of the people on a page with one statement."""

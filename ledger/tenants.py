@@ -91,7 +91,7 @@ def _tenants(connection: Connection, rest: str, parameters: Sequence[object]) ->
     query = "select tenant_id, slug, origin, settings from tenants " + rest
     return [
         Tenant(TenantId(tenant_id), slug, origin, msgspec.convert(settings, Settings))
-        for tenant_id, slug, origin, settings in connection.execute(query, parameters)  # type: ignore[arg-type]
+        for tenant_id, slug, origin, settings in connection.execute(query, parameters)
     ]
 
 

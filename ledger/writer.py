@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor
@@ -189,7 +190,8 @@ class Lane:
         cursor = AsyncCursor(connection)
         cursor.format = psycopg.pq.Format.BINARY
         await cursor.execute(CALL, batch.arguments(datetime.now(UTC)), prepare=True)
-        size, recorded_at, failed, base = await cursor.fetchone()  # type: ignore[misc]
+        answer: Any = await cursor.fetchone()
+        size, recorded_at, failed, base = answer
         self._writer.clocks_disagree = False
         if failed is None:
             for number, queued in enumerate(todo):

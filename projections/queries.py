@@ -1,5 +1,7 @@
 """Lists of users and groups: filter, order, page. One short statement each; no snapshot outlives a page."""
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -61,7 +63,8 @@ class Queries:
         location_base: str,
     ) -> Found:  # fmt: skip
         """Return `count` matches from `offset` on, users before groups. Raises TooMany, Unreachable."""
-        total, resources = 0, []
+        total = 0
+        resources: list[tuple[ResourceType, StoredResource]] = []
         for resource_type in types:
             clause = where(expression, resource_type, tenant_id, location_base=location_base)
             matching, rows = await self._ask(
@@ -96,7 +99,9 @@ class Queries:
         rows = await self._rows(
             "select has_table_privilege('entries', 'UPDATE') or has_table_privilege('entries', 'DELETE')"
         )
-        return ["the service's database role may change entries; give it scim_ledger_app"] if rows[0][0] else []
+        return (
+            ["the service's database role may change entries; give it scim_ledger_app"] if rows[0][0] else []
+        )
 
     async def lags(self) -> dict[str, int]:
         """Return by projection how many entries it has not read, over all tenants; empty while unreachable."""
@@ -113,7 +118,7 @@ class Queries:
     async def _rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         try:
             async with self._pool.connection() as connection:
-                cursor = await connection.execute(query, parameters)  # type: ignore[arg-type]
+                cursor = await connection.execute(query, parameters)
                 return await cursor.fetchall()
         except (psycopg.Error, OSError, PoolTimeout) as error:
             if isinstance(error, PoolTimeout) or is_lost(error):
@@ -131,12 +136,12 @@ class Queries:
         parameters = {**clause.parameters, "tenant": tenant_id, "offset": offset, "count": count}
         try:
             async with self._pool.connection() as connection:
-                cursor = await connection.execute("select count(*)" + matching, parameters)  # type: ignore[arg-type]
+                cursor = await connection.execute("select count(*)" + matching, parameters)
                 total: int = (await cursor.fetchone())[0]  # type: ignore[index]
                 if count <= 0 or offset >= total:
                     return total, []
                 cursor = await connection.execute(
-                    f"select {columns}{matching} order by r.created_position "  # type: ignore[arg-type]
+                    f"select {columns}{matching} order by r.created_position "
                     "limit %(count)s offset %(offset)s",
                     parameters,
                 )

@@ -24,7 +24,17 @@ from msgspec import Struct
 
 from domain.attributes import Attribute, Place, ResourceType
 from domain.comparison import exact
-from domain.expressions import And, Comparison, Constant, Expression, Filter, Literal, Not, Or, Present, Within
+from domain.expressions import (
+    And,
+    Comparison,
+    Constant,
+    Expression,
+    Filter,
+    Not,
+    Or,
+    Present,
+    Within,
+)
 from domain.schemas import GROUP, USER
 from domain.search import search_term
 
