@@ -51,9 +51,7 @@ def user_bytes(
     return _selected(_compose(base, USER, user, derived), selection)
 
 
-def group_bytes(
-    base: str, group: StoredResource, members: list[tuple[str, str]], selection: Selection | None
-) -> bytes:
+def group_bytes(base: str, group: StoredResource, members: list[tuple[str, str]], selection: Selection | None) -> bytes:
     """Return a group as JSON. members: (id, type)."""
     derived = b""
     if members:

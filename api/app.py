@@ -30,6 +30,7 @@ def create_app(service: Service) -> Litestar:
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         await service.queries.open()
+        service.reading.open()
         tasks = [asyncio.create_task(refusals.run()), asyncio.create_task(uses.run())]
         try:
             yield

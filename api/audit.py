@@ -1,5 +1,118 @@
-"""/api/{tenant}: the auditors' and admins' questions."""
+"""/api/{tenant}: the auditors' and admins' questions, in JSON; a token with the scope `audit` asks them."""
 
-from litestar.types import ControllerRouterHandler
+from collections.abc import Callable
+from typing import Any
 
-AUDIT_HANDLERS: list[ControllerRouterHandler] = []
+import anyio.to_thread
+import msgspec
+from litestar import MediaType, Request, Response, get
+
+from api.caller import Caller
+from api.service import Service
+from domain.errors import InvalidValue, ScimError, Unavailable
+from ledger.connections import DatabaseUnreachable
+from ledger.reader import Reader
+from ledger.writer import Unreachable
+from projections import answers, words
+from projections.log import ACTIONS, STATUSES
+from projections.moments import moment
+from projections.subjects import NoSuchSubject
+
+_encode = msgspec.json.Encoder().encode
+Asked = Request[Any, Any, Any]
+
+
+@get("/api/{slug:str}/why", media_type=MediaType.JSON)
+async def why(request: Asked, slug: str) -> Response[bytes]:
+    """Say why a subject is deprovisioned, or that it is not; `answer` is the text for people."""
+
+    def answer(reader: Reader) -> dict[str, Any]:
+        told = answers.why(reader, _subject(request))
+        text = "\n".join(words.explanation(explanation) for explanation in told.explanations)
+        return {**msgspec.to_builtins(told), "answer": text}
+
+    return await _answered(request, slug, answer)
+
+
+@get("/api/{slug:str}/history", media_type=MediaType.JSON)
+async def history(request: Asked, slug: str) -> Response[bytes]:
+    """Return everything recorded about a subject, in order, old and new values included."""
+    return await _answered(request, slug, lambda reader: answers.history(reader, _subject(request)))
+
+
+@get("/api/{slug:str}/users/{subject:str}", media_type=MediaType.JSON)
+async def show(request: Asked, slug: str, subject: str) -> Response[bytes]:
+    """Return a subject as it was at `asOf`: an RFC 3339 time or a position; now without it."""
+    return await _answered(
+        request, slug, lambda reader: answers.as_of(reader, subject, moment(request.query_params.get("asOf")))
+    )
+
+
+@get("/api/{slug:str}/log", media_type=MediaType.JSON)
+async def provisioning_log(request: Asked, slug: str) -> Response[bytes]:
+    """Return the provisioning log, newest first: count, before, subject, action, status."""
+    asked = request.query_params
+
+    def answer(reader: Reader) -> Any:
+        count = _number(asked.get("count"), "count")
+        return answers.log(
+            reader,
+            count=50 if count is None else count,
+            before=_number(asked.get("before"), "before"),
+            subject=asked.get("subject"),
+            action=_one_of(asked.get("action"), "action", ACTIONS),
+            status=_one_of(asked.get("status"), "status", STATUSES),
+        )
+
+    return await _answered(request, slug, answer)
+
+
+AUDIT_HANDLERS = [why, history, show, provisioning_log]
+
+
+async def _answered(request: Asked, slug: str, answer: Callable[[Reader], Any]) -> Response[bytes]:
+    """Ask in a thread, with a connection of the auditors' pool; every failure is JSON with one sentence."""
+    service: Service = request.app.state.service
+    try:
+        authorization = request.headers.get("authorization")
+        caller = await service.callers.identify(slug, authorization.encode("latin-1") if authorization else None)
+        caller.require("audit")
+        told = await anyio.to_thread.run_sync(_ask, service, caller, answer)
+    except NoSuchSubject as error:
+        return _failed(404, str(error))
+    except ScimError as error:
+        return _failed(error.status, error.detail, error.headers)
+    except (Unreachable, DatabaseUnreachable):
+        unavailable = Unavailable(2, "the database cannot be reached")
+        return _failed(503, unavailable.detail, unavailable.headers)
+    return Response(_encode(told), media_type=MediaType.JSON)
+
+
+def _ask(service: Service, caller: Caller, answer: Callable[[Reader], Any]) -> Any:
+    with service.reading.connection() as connection:
+        return answer(Reader(connection, caller.tenant, caller.vault))
+
+
+def _failed(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response[bytes]:
+    return Response(_encode({"error": sentence}), status_code=status, headers=headers, media_type=MediaType.JSON)
+
+
+def _subject(request: Asked) -> str:
+    subject: str | None = request.query_params.get("subject")
+    if not subject or len(subject) > 1_024 or "\0" in subject:
+        raise InvalidValue("say whom you mean: ?subject= with a userName, externalId or id")
+    return subject
+
+
+def _number(text: str | None, name: str) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise InvalidValue(f"{name} is a number")
+    return int(text)
+
+
+def _one_of(text: str | None, name: str, known: tuple[str, ...]) -> str | None:
+    if text is not None and text not in known:
+        raise InvalidValue(f"{name} is one of {', '.join(known)}")
+    return text

@@ -46,9 +46,7 @@ class Callers:
         self._keys = keys
         self._known: OrderedDict[tuple[str, bytes], tuple[float, Caller]] = OrderedDict()
         self._vaults: dict[tuple[int, str], Vault] = {}
-        self.used: dict[
-            tuple[int, str], datetime
-        ] = {}  # (tenant, token) → last use; written in batches elsewhere.
+        self.used: dict[tuple[int, str], datetime] = {}  # (tenant, token) → last use; written in batches elsewhere.
 
     async def identify(self, slug: str, authorization: bytes | None) -> Caller:
         """Return who calls. Raises Unauthenticated, the same whatever is wrong: nothing is revealed."""
@@ -74,9 +72,7 @@ class Callers:
         tenant_id, origin, settings, key_id, wrapped, token_id, label, scopes, profile, expires_at, _ = row
         vault = self._vaults.get((tenant_id, key_id))
         if vault is None:
-            vault = self._vaults[tenant_id, key_id] = Vault.open(
-                tenant_id, key_id, bytes(wrapped), self._keys
-            )
+            vault = self._vaults[tenant_id, key_id] = Vault.open(tenant_id, key_id, bytes(wrapped), self._keys)
         tenant = Tenant(TenantId(tenant_id), slug, origin, msgspec.convert(settings, Settings))
         caller = Caller(tenant, vault, token_id, label, frozenset(scopes), PROFILES[profile], expires_at)
         self._known[slug, secret] = (started + REUSE_S, caller)

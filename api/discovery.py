@@ -54,9 +54,7 @@ def resource_types(exchange: Exchange, base: str, name: str | None) -> Answer:
 
 def schemas(exchange: Exchange, base: str, urn: str | None) -> Answer:
     """GET /Schemas and /Schemas/{urn}"""
-    known = [
-        each for kind in RESOURCE_TYPES for each in (kind.schema, *(schema for schema, _ in kind.extensions))
-    ]
+    known = [each for kind in RESOURCE_TYPES for each in (kind.schema, *(schema for schema, _ in kind.extensions))]
     return _described(exchange, [_located(describe_schema(each), "Schema", base) for each in known], urn)
 
 

@@ -29,9 +29,7 @@ class Answer:
 
     __slots__ = ("body", "headers", "status")
 
-    def __init__(
-        self, status: int, body: bytes = b"", headers: list[tuple[bytes, bytes]] | None = None
-    ) -> None:
+    def __init__(self, status: int, body: bytes = b"", headers: list[tuple[bytes, bytes]] | None = None) -> None:
         self.status = status
         self.body = body
         self.headers = headers or []
@@ -107,9 +105,7 @@ class Exchange:
         media_type, _, rest = declared.partition(b";")
         if media_type.strip().lower() not in _ACCEPTED:
             raise UnsupportedMediaType
-        charset = (
-            rest.lower().replace(b" ", b"").replace(b'"', b"").partition(b"charset=")[2].partition(b";")[0]
-        )
+        charset = rest.lower().replace(b" ", b"").replace(b'"', b"").partition(b"charset=")[2].partition(b";")[0]
         if charset not in (b"", b"utf-8", b"utf8", b"us-ascii"):
             raise UnsupportedMediaType("send application/scim+json in UTF-8")
 
@@ -146,9 +142,7 @@ class Exchange:
 def new_request_id(now_ns: int) -> str:
     """Return a UUID version 7: requests sort by time, and their index grows at one end."""
     random = int.from_bytes(urandom(10), "big")
-    value = (
-        (now_ns // 1_000_000) << 80 | 0x7 << 76 | (random >> 68) << 64 | 0b10 << 62 | random & ((1 << 62) - 1)
-    )
+    value = (now_ns // 1_000_000) << 80 | 0x7 << 76 | (random >> 68) << 64 | 0b10 << 62 | random & ((1 << 62) - 1)
     digits = f"{value:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 

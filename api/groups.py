@@ -99,9 +99,7 @@ async def replace(service: Service, exchange: Exchange, group_id: str, selection
 async def patch(service: Service, exchange: Exchange, group_id: str, selection: Selection | None) -> Answer:
     """PATCH /Groups/{id}"""
     raw = await exchange.read_body(service.config.body_bytes_max)
-    seen = await _to_change(
-        service, exchange, group_id
-    )  # ET-05: what is not there comes before what is wrong.
+    seen = await _to_change(service, exchange, group_id)  # ET-05: what is not there comes before what is wrong.
     asked = read_patch(parse_json(raw), GROUP, exchange.authenticated.profile)
     exchange.operations, exchange.ignored = list(asked.operations_text), asked.ignored
     change = asked.members
@@ -196,9 +194,7 @@ async def _edges(
     if change.selects:
         members = await lookups.members(tenant_id, group_id)
         change = selected(change, [_element(service.base(tenant.slug), *member) for member in members])
-    concerned = [
-        member_id for member_id in {**change.present, **dict.fromkeys(change.expected)} if is_id(member_id)
-    ]
+    concerned = [member_id for member_id in {**change.present, **dict.fromkeys(change.expected)} if is_id(member_id)]
     known = await lookups.edges(tenant_id, group_id, concerned) if concerned else {}
     open_members = {member_id: edge[0] for member_id, edge in known.items()}
     if change.clear and not is_new:
@@ -218,9 +214,7 @@ def _element(base: str, member_id: str, kind: str) -> dict[str, str]:
     return {"value": member_id, "type": kind, "$ref": uri}
 
 
-def _record_edges(
-    recording: Recording, group_id: str, edges: Edges, first: int, *, is_new: bool = False
-) -> None:
+def _record_edges(recording: Recording, group_id: str, edges: Edges, first: int, *, is_new: bool = False) -> None:
     """Record who leaves and who joins; each edge is a precondition of its own, so other members' edges may change."""
     job, stream, version = recording.job, f"groups/{group_id}", first
     for member_id, explicit in edges.removed:

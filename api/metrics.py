@@ -36,9 +36,7 @@ class Metrics:
         """Count an answered request."""
         children = self._children.get((route, method, status))
         if children is None:
-            known = (
-                method if method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS") else "other"
-            )
+            known = method if method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS") else "other"
             children = (self._requests.labels(route, known, str(status)), self._latency.labels(route, known))
             if known == method:
                 self._children[route, method, status] = children

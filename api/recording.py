@@ -118,9 +118,7 @@ def refused(exchange: Exchange, error: ScimError, repetitions: int = 0) -> Job:
     return _about_request(exchange, RequestRefused(repetitions), error.status, 0, error)
 
 
-def _about_request(
-    exchange: Exchange, event: Event, status: int, state_version: int, error: ScimError | None
-) -> Job:
+def _about_request(exchange: Exchange, event: Event, status: int, state_version: int, error: ScimError | None) -> Job:
     # A stream of its own: versions and ETags count changes only.
     recording = Recording(exchange, status, state_version)
     subject_id = exchange.target[1] if exchange.target else exchange.request_id

@@ -7,7 +7,6 @@ resource types that tenants define want a dispatcher anyway.
 import re
 from collections.abc import Awaitable, Callable
 
-import psycopg
 import structlog
 from litestar.types import Receive, Scope, Send
 
@@ -29,6 +28,7 @@ from domain.errors import (
 )
 from domain.schemas import GROUP, USER
 from domain.selections import Selection
+from ledger.connections import DatabaseError, sqlstate
 from ledger.writer import ClocksDisagree, QueueFull, Unreachable
 
 _VERSION = re.compile(r"v\d+", re.IGNORECASE)
@@ -90,11 +90,10 @@ class Scim:
 
     def _defect(self, exchange: Exchange, error: Exception) -> Answer:
         # The message of a database error can hold values of a row: its class and state must do.
-        known = {"sqlstate": error.sqlstate} if isinstance(error, psycopg.Error) else {}
-        trace = None if isinstance(error, psycopg.Error) else error
-        log.error(
-            "defect", request_id=exchange.request_id, error=type(error).__name__, exc_info=trace, **known
-        )
+        is_database = isinstance(error, DatabaseError)
+        known = {"sqlstate": sqlstate(error)} if is_database else {}
+        trace = None if is_database else error
+        log.error("defect", request_id=exchange.request_id, error=type(error).__name__, exc_info=trace, **known)
         return error_answer(_Defect(f"an internal error; the operator finds it under {exchange.request_id}"))
 
     async def _route(self, exchange: Exchange) -> Answer:
@@ -109,9 +108,7 @@ class Scim:
         else:
             version = "v2"  # VT-01: without one, the newest.
         if rest == ["ServiceProviderConfig"] and exchange.method in _READING and version == "v2":
-            return discovery.service_provider_config(
-                self._service.base(slug), self._service.config.body_bytes_max
-            )
+            return discovery.service_provider_config(self._service.base(slug), self._service.config.body_bytes_max)
         exchange.caller = await self._service.callers.identify(slug, exchange.headers.get(b"authorization"))
         exchange.caller.require("scim")
         if version != "v2":
@@ -173,9 +170,7 @@ class Scim:
         """One metric, one log line: ids and routes, never names, bodies or query strings."""
         elapsed_us = exchange.elapsed_us()
         segments = exchange.segments
-        route = next(
-            (_ENDPOINTS[part.lower()] for part in segments[1:3] if part.lower() in _ENDPOINTS), "other"
-        )
+        route = next((_ENDPOINTS[part.lower()] for part in segments[1:3] if part.lower() in _ENDPOINTS), "other")
         route = f"/{route}/{{id}}" if exchange.target else f"/{route}"
         self._service.metrics.request(route, exchange.method, answer.status, elapsed_us)
         caller = exchange.caller

@@ -9,6 +9,7 @@ from api.turns import Turns
 from domain.errors import Unavailable
 from ledger.batch import Appended
 from ledger.config import Config
+from ledger.connections import Pool
 from ledger.jobs import Job
 from ledger.lookups import Lookups
 from ledger.vault import Keys
@@ -29,6 +30,7 @@ class Service:
         self.lookups = Lookups(database_url)
         self.queries = Queries(database_url)
         self.writer = Writer(database_url, on_batch=self.metrics.batch)
+        self.reading = Pool(database_url, "scim-ledger questions", connections=4)
         self.callers = Callers(self.lookups, keys)
         self.turns = Turns()
 
@@ -54,3 +56,4 @@ class Service:
         await self.writer.close()
         await self.lookups.close()
         await self.queries.close()
+        self.reading.close()

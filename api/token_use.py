@@ -3,9 +3,8 @@
 import asyncio
 import contextlib
 
-import psycopg
-
 from api.service import Service
+from ledger.connections import DatabaseError
 from ledger.writer import Unreachable
 
 EVERY_S = 5.0
@@ -21,7 +20,7 @@ class TokenUse:
         """Write now and then, until cancelled."""
         while True:
             await asyncio.sleep(EVERY_S)
-            with contextlib.suppress(psycopg.Error, OSError, Unreachable):
+            with contextlib.suppress(DatabaseError, OSError, Unreachable):
                 await self.write()
 
     async def write(self) -> None:

@@ -182,9 +182,7 @@ def leave_groups(recording: Recording, member_id: str, held: list[str]) -> None:
 
 async def _to_change(service: Service, exchange: Exchange, user_id: str) -> StoredUser:
     caller = exchange.authenticated
-    stored = (
-        await service.lookups.user_to_change(caller.tenant.tenant_id, user_id) if is_id(user_id) else None
-    )
+    stored = await service.lookups.user_to_change(caller.tenant.tenant_id, user_id) if is_id(user_id) else None
     if stored is None:
         raise NoSuchResource
     check_if_match(exchange, stored.version)

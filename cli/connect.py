@@ -2,19 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
-
-import psycopg
 
 from cli.exits import Failed
 from ledger.config import Config
+from ledger.connections import Connection, connect
 from ledger.entry import Tenant
 from ledger.postgres import reach as reach_embedded
 from ledger.tenants import find_tenant
 from ledger.vault import Keys, Vault
 
 APP_ROLE = "scim_ledger_app"
-Connection = psycopg.Connection[Any]
 
 
 @contextmanager
@@ -32,7 +29,7 @@ def reach(config: Config) -> Iterator[tuple[Connection, Keys]]:
     """Yield a connection and the ledger's keys. Raises KeysMissing, ServerFailed, psycopg.OperationalError."""
     with (
         reach_url(config) as url,
-        psycopg.connect(url, autocommit=True, application_name="scim-ledger command") as connection,
+        connect(url, "scim-ledger command") as connection,
     ):
         yield connection, Keys.open(config.keys)
 

@@ -67,9 +67,7 @@ class Entra:
         moment = datetime.now(UTC).isoformat(timespec="seconds")
         version = {"ADSCIMVersion": f"Date:{moment}, ActivityId:{self.activity_id()}"}
         try:
-            answer = await self.client.request(
-                method, path, json=body, params=parameters or None, headers=version
-            )
+            answer = await self.client.request(method, path, json=body, params=parameters or None, headers=version)
         except httpx.TransportError as error:
             raise Unexpected(
                 f"{method} {path} got no answer ({error or type(error).__name__}): is the service running?"
@@ -127,10 +125,7 @@ class Entra:
 
     def resolved(self, values: dict[str, Any]) -> dict[str, Any]:
         """Put ids where the story names people."""
-        return {
-            path: self.ids[value.key] if isinstance(value, Reference) else value
-            for path, value in values.items()
-        }
+        return {path: self.ids[value.key] if isinstance(value, Reference) else value for path, value in values.items()}
 
     async def play(self, step: Step, dialect: Dialect) -> None:
         """Send what one step of the story makes Entra send."""
@@ -236,9 +231,7 @@ def run(
 async def _client(base_url: str, token: str, media_type: str) -> AsyncIterator[httpx.AsyncClient]:
     """Open a client of ours: connections are kept, no proxy of the environment stands between."""
     headers = {"Authorization": f"Bearer {token}", "User-Agent": USER_AGENT, "Content-Type": media_type}
-    async with httpx.AsyncClient(
-        base_url=base_url, headers=headers, timeout=TIMEOUT_S, trust_env=False
-    ) as client:
+    async with httpx.AsyncClient(base_url=base_url, headers=headers, timeout=TIMEOUT_S, trust_env=False) as client:
         yield client
 
 

@@ -56,9 +56,11 @@ def serve(
 
 def main() -> NoReturn:
     """Run the command line; every failure is one sentence on standard error and its exit status."""
+    from cli.questions import add_questions
     from cli.verbs import add_verbs
 
     add_verbs(app)
+    add_questions(app)
     try:
         status = app(exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
@@ -82,9 +84,8 @@ def _fail(sentence: str, status: ExitStatus) -> int:
 
 def _expected(error: Exception) -> tuple[str, ExitStatus] | None:
     """Return what to say of an error that is not a defect; None for one that is."""
-    import psycopg
-
     from ledger.config import BadConfiguration
+    from ledger.connections import DatabaseUnreachable
     from ledger.migrations import MigrationError
     from ledger.server_errors import ServerFailed
     from ledger.tenants import TenantRefused
@@ -94,6 +95,6 @@ def _expected(error: Exception) -> tuple[str, ExitStatus] | None:
         return str(error), ExitStatus.USAGE
     if isinstance(error, (KeysMissing, MigrationError, ServerFailed, TenantRefused)):
         return str(error), ExitStatus.FAILED
-    if isinstance(error, psycopg.OperationalError):
+    if isinstance(error, DatabaseUnreachable):
         return f"the database cannot be reached: {str(error).splitlines()[0]}", ExitStatus.FAILED
     return None

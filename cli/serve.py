@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psycopg
 import structlog
 import uvicorn
 from msgspec import Struct
@@ -20,6 +19,7 @@ from uvicorn.supervisors import Multiprocess
 from api.worker import DESCRIPTION, configure_logging, describe
 from cli.exits import Failed
 from ledger.config import Config
+from ledger.connections import connect
 from ledger.entry import Tenant
 from ledger.migrations import migrate
 from ledger.postgres import EmbeddedServer
@@ -45,9 +45,7 @@ class FirstTokens(Struct, frozen=True):
 
 def serve(config: Config) -> None:
     """Run the service until SIGTERM or Ctrl-C. Raises Failed with one sentence when it cannot start."""
-    signal.signal(
-        signal.SIGTERM, lambda *_: sys.exit(0)
-    )  # So that `finally` runs also before uvicorn's handler.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # So that `finally` runs also before uvicorn's handler.
     configure_logging()
     listener = _listen(config)
     with listener, _database(config) as (owner_url, url):
@@ -99,7 +97,7 @@ def prepare(config: Config, url: str) -> tuple[Keys, FirstTokens | None]:
 
     Raises KeysMissing when the folder's keys are not this ledger's: nothing is written with others.
     """
-    with psycopg.connect(url, autocommit=True) as connection:
+    with connect(url, "scim-ledger start") as connection:
         tenants = list_tenants(connection)
         if tenants:
             keys = Keys.open(config.keys)
@@ -128,7 +126,7 @@ def _runner(url: str, keys: Keys) -> Runner:
         log.warning("projections", tenant_id=tenant_id, error=type(failure).__name__)
 
     return Runner(
-        lambda: psycopg.connect(url, autocommit=True, application_name="scim-ledger projections"),
+        lambda: connect(url, "scim-ledger projections"),
         lambda connection, tenant: Reader(connection, tenant, Vault.load(connection, tenant.tenant_id, keys)),
         report_failure=report,
     )

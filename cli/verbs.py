@@ -138,15 +138,11 @@ def list_tokens_(
     for each in tokens:
         state = "revoked" if each.revoked_at else "expired" if _over(each.expires_at) else "live"
         used = each.last_used_at.strftime("%Y-%m-%d %H:%M") if each.last_used_at else "never used"
-        _say(
-            f"{each.token_id}  {state:<8} {','.join(each.scopes):<12} {each.profile:<8} {used:<17} {each.label}"
-        )
+        _say(f"{each.token_id}  {state:<8} {','.join(each.scopes):<12} {each.profile:<8} {used:<17} {each.label}")
 
 
 @token.command
-def revoke(
-    token: str, /, *, tenant: str, data: Flag = None, database_url: Flag = None, keys: Flag = None
-) -> None:
+def revoke(token: str, /, *, tenant: str, data: Flag = None, database_url: Flag = None, keys: Flag = None) -> None:
     """Revoke a token, by id or label; it stops working within a second.
 
     Exit status: 0 revoked, 1 failed, 2 usage.

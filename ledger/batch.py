@@ -48,11 +48,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("received_subjects", texts),
 )  # fmt: skip
 
-CALL = (
-    "select size, recorded, failed, base from ledger_append(%b, %b, "
-    + ", ".join(["%b"] * len(_COLUMNS))
-    + ")"
-)
+CALL = "select size, recorded, failed, base from ledger_append(%b, %b, " + ", ".join(["%b"] * len(_COLUMNS)) + ")"
 
 
 class Appended(Struct, frozen=True):

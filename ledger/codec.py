@@ -20,8 +20,7 @@ from ledger.vault import SALT_BYTES, KeyDestroyed, Sealer, SealerOf, commit
 
 _encode = msgspec.json.Encoder().encode
 _PREFIX = {
-    name: f'{{"type":"{name}","revision":{event.revision},"event":'.encode()
-    for name, event in EVENT_BY_NAME.items()
+    name: f'{{"type":"{name}","revision":{event.revision},"event":'.encode() for name, event in EVENT_BY_NAME.items()
 }
 
 

@@ -74,9 +74,7 @@ def read_config(
         host=host,
         port=port,
         workers=_integer("workers", workers, env.get("WORKERS"), 1, 1, WORKERS_MAX),
-        trusted_proxies=_integer(
-            "trusted proxies", trusted_proxies, env.get("TRUSTED_PROXIES"), 0, 0, HOPS_MAX
-        ),
+        trusted_proxies=_integer("trusted proxies", trusted_proxies, env.get("TRUSTED_PROXIES"), 0, 0, HOPS_MAX),
         body_bytes_max=_integer(
             "body bytes max", body_bytes_max, env.get("BODY_BYTES_MAX"), BODY_BYTES_MAX, 1_024, 1 << 30
         ),
@@ -102,9 +100,7 @@ def _variables(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def _integer(
-    name: str, flag: str | int | None, variable: str | None, default: int, low: int, high: int
-) -> int:
+def _integer(name: str, flag: str | int | None, variable: str | None, default: int, low: int, high: int) -> int:
     given = variable if flag is None else str(flag)
     if given is None:
         return default
@@ -167,13 +163,7 @@ def _public_url(given: str) -> str:
         whole = bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         whole = False
-    if (
-        not whole
-        or parts.scheme not in ("http", "https")
-        or parts.query
-        or parts.fragment
-        or "@" in parts.netloc
-    ):
+    if not whole or parts.scheme not in ("http", "https") or parts.query or parts.fragment or "@" in parts.netloc:
         raise BadConfiguration(
             f"the public URL must look like https://scim.example.com, not {given.rpartition('@')[2]!r}"
         )

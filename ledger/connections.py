@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg_pool import ConnectionPool
 
 from ledger import arrays
 
@@ -13,7 +16,44 @@ _SETTINGS = (
     "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off; "
     "set plan_cache_mode = force_generic_plan; set timezone = 'UTC'"
 )
+DatabaseError = psycopg.Error
+DatabaseUnreachable = psycopg.OperationalError
+Connection = psycopg.Connection[Any]
 _RETRY_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
+
+
+def connect(url: str, name: str) -> Connection:
+    """Open a plain connection in autocommit. Raises DatabaseUnreachable."""
+    return psycopg.connect(url, autocommit=True, connect_timeout=10, application_name=name, options="-c timezone=UTC")
+
+
+class Pool:
+    """A few plain connections for work in threads."""
+
+    def __init__(self, url: str, name: str, connections: int) -> None:
+        self._pool: ConnectionPool[Connection] = ConnectionPool(
+            url, min_size=0, max_size=connections, open=False, timeout=10,
+            kwargs={"autocommit": True, "application_name": name, "options": "-c jit=off -c timezone=UTC"},
+        )  # fmt: skip
+
+    def open(self) -> None:
+        """Start the pool; connections come when needed."""
+        self._pool.open(wait=False)
+
+    def close(self) -> None:
+        """Close the pool."""
+        self._pool.close()
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """Borrow a connection. Raises DatabaseUnreachable."""
+        with self._pool.connection() as connection:
+            yield connection
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The SQLSTATE of a database error: its message can hold values of a row, this cannot."""
+    return error.sqlstate if isinstance(error, psycopg.Error) else None
 
 
 class KeptConnection:
@@ -72,4 +112,3 @@ def is_lost(error: BaseException) -> bool:
 def _is_statement_error(error: BaseException) -> bool:
     state: str | None = getattr(error, "sqlstate", None)
     return state is not None and not state.startswith(("08", "57P"))
-

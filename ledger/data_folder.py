@@ -58,6 +58,4 @@ def _make(data: Path, account: Account) -> None:
 
 
 def _foreign(data: Path) -> str:
-    return (
-        f"{data} belongs to another account or lies in a closed folder: run this as its owner, or use --data"
-    )
+    return f"{data} belongs to another account or lies in a closed folder: run this as its owner, or use --data"

@@ -106,9 +106,7 @@ class Job:
         self.changed_users: list[tuple[UserRow, int]] = []
         self.gone_users: list[str] = []
         self.new_groups: list[tuple[GroupRow, int, int]] = []
-        self.changed_groups: list[
-            tuple[GroupRow, int]
-        ] = []  # (row, its attribute version from the group's base)
+        self.changed_groups: list[tuple[GroupRow, int]] = []  # (row, its attribute version from the group's base)
         self.gone_groups: list[tuple[str, int]] = []
         self.opened: list[Membership] = []
         self.closed: list[Membership] = []

@@ -108,7 +108,9 @@ class StoredGroup(StoredResource):
     member_count: int
 
 
-_BELONGS = "exists(select from memberships m where m.tenant_id = r.tenant_id and m.member_id = r.id and m.to_position is null)"
+_BELONGS = (
+    "exists(select from memberships m where m.tenant_id = r.tenant_id and m.member_id = r.id and m.to_position is null)"
+)
 _USER = f"r.id::text, r.version, r.created_at, r.modified_at, r.document, {_BELONGS}"
 _GROUP = _USER + ", r.attribute_version, r.member_count"
 _KEYS = "from unnest(%b, %b) k(tenant_id, key) join"
@@ -125,8 +127,7 @@ _QUERIES: dict[str, tuple[str, Sequence[Callable[[Any], Any]]]] = {
         (integers, uuids),
     ),
     "user_by_name": (
-        f"select k.tenant_id, k.key, {_USER} {_KEYS} users r "
-        "on r.tenant_id = k.tenant_id and r.user_name_key = k.key",
+        f"select k.tenant_id, k.key, {_USER} {_KEYS} users r on r.tenant_id = k.tenant_id and r.user_name_key = k.key",
         (integers, byteas),
     ),
     "user_by_external_id": (

@@ -131,17 +131,13 @@ def migrate(database_url: str, *, folder: Path = FOLDER, append: Path | None = A
     files = read_migrations(folder)
     with psycopg.connect(database_url, autocommit=True, connect_timeout=10) as connection:
         if connection.info.server_version < POSTGRES_MIN:
-            raise OldPostgres(
-                f"Postgres {connection.info.server_version // 10_000} is too old: it takes 15 or newer"
-            )
+            raise OldPostgres(f"Postgres {connection.info.server_version // 10_000} is too old: it takes 15 or newer")
         if not _pending(connection, files, append):
             return Migrated(())
         _refuse_unless_owner(connection)
         warnings: list[str] = []
         connection.add_notice_handler(
-            lambda notice: (
-                warnings.append(notice.message_primary or "") if notice.severity == "WARNING" else None
-            )
+            lambda notice: warnings.append(notice.message_primary or "") if notice.severity == "WARNING" else None
         )
         with _alone(connection):
             connection.execute("set client_min_messages = warning")
@@ -164,13 +160,9 @@ def statements(text: str) -> list[str]:
     return [statement for statement in found if COMMENT.sub("", statement).strip()]
 
 
-def _pending(
-    connection: psycopg.Connection, files: Sequence[Migration], append: Path | None
-) -> list[Migration]:
+def _pending(connection: psycopg.Connection, files: Sequence[Migration], append: Path | None) -> list[Migration]:
     """Return what is not applied, after comparing what is; a changed append.sql comes last, as version 0."""
-    applied = _recorded(
-        connection, "schema_migrations", "select version, name, sha256 from schema_migrations"
-    )
+    applied = _recorded(connection, "schema_migrations", "select version, name, sha256 from schema_migrations")
     _refuse_what_differs(files, {version: (name, sha256) for version, name, sha256 in applied})
     have = {version for version, _, _ in applied}
     missing = [file for file in files if file.version not in have]
@@ -206,9 +198,7 @@ def _refuse_what_differs(files: Sequence[Migration], applied: dict[int, tuple[st
         if version not in by_version:
             raise MissingMigration(f"{name} was applied to this database, but its file is missing")
         if by_version[version].sha256 != sha256:
-            raise EditedMigration(
-                f"{by_version[version].name} was edited after it was applied to this database"
-            )
+            raise EditedMigration(f"{by_version[version].name} was edited after it was applied to this database")
     for file in files:
         if file.version not in applied and file.version < max(applied, default=0):
             raise MigrationOutOfOrder(f"{file.name} is not applied to this database, but a later one is")

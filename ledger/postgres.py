@@ -138,9 +138,7 @@ class EmbeddedServer:
 
         report: told in one sentence what happened; ids only, safe for the diagnostic log.
         """
-        threading.Thread(
-            target=self._watch, args=(report, every_s), name="postgres-watch", daemon=True
-        ).start()
+        threading.Thread(target=self._watch, args=(report, every_s), name="postgres-watch", daemon=True).start()
 
     def stop(self) -> None:
         """Let go of the server, and stop it unless somebody else uses it. May be called twice."""
@@ -238,9 +236,7 @@ class EmbeddedServer:
             if found is not None and found.pid == child.pid and found.status == "ready":
                 return found
             time.sleep(POLL_S)
-        raise ServerFailed(
-            f"Postgres did not become ready within {START_S:.0f} s; see {self.data}/postgres.log"
-        )
+        raise ServerFailed(f"Postgres did not become ready within {START_S:.0f} s; see {self.data}/postgres.log")
 
     def _open_log(self) -> int:
         path = self.data / "postgres.log"
@@ -271,9 +267,7 @@ class EmbeddedServer:
             shutil.rmtree(self._found.socket, ignore_errors=True)
 
     def _ensure_database(self) -> None:
-        with psycopg.connect(
-            self.url(SUPERUSER, "postgres"), autocommit=True, connect_timeout=10
-        ) as connection:
+        with psycopg.connect(self.url(SUPERUSER, "postgres"), autocommit=True, connect_timeout=10) as connection:
             if not connection.execute("select 1 from pg_database where datname = %s", (DATABASE,)).fetchone():
                 connection.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
 
@@ -288,9 +282,7 @@ class EmbeddedServer:
 
 
 @contextmanager
-def reach(
-    data: Path, environ: Mapping[str, str] = os.environ, *, create: bool = False
-) -> Iterator[EmbeddedServer]:
+def reach(data: Path, environ: Mapping[str, str] = os.environ, *, create: bool = False) -> Iterator[EmbeddedServer]:
     """Use the server of a data folder for a moment, beside a running `serve` or without one.
 
     Starts the server when none runs, and stops it afterwards unless somebody else uses it by then.
@@ -300,9 +292,7 @@ def reach(
     """
     data = resolved(data)
     if not create and not is_served_from(data):
-        raise NoServerYet(
-            f"there is no ledger in {data} yet: run ./scim-ledger serve, or name its folder with --data"
-        )
+        raise NoServerYet(f"there is no ledger in {data} yet: run ./scim-ledger serve, or name its folder with --data")
     prepare(data, account_for(data / "postgres"))
     server = EmbeddedServer(data, environ, None)._joined()
     try:

@@ -33,9 +33,7 @@ class Reader:
         row = self._rows("select position from entries where tenant_id = %s order by position desc limit 1")
         return int(row[0][0]) + 1 if row else 0
 
-    def entries_after(
-        self, position: int, count: int = PAGE_ENTRIES, *, until: int | None = None
-    ) -> list[Entry]:
+    def entries_after(self, position: int, count: int = PAGE_ENTRIES, *, until: int | None = None) -> list[Entry]:
         """Return up to `count` entries from `position` on, in order; none at or after `until`."""
         return self._entries(
             "tenant_id = %s and position >= %s and position < %s order by position limit %s",
@@ -49,9 +47,7 @@ class Reader:
             stream, until, until,
         )  # fmt: skip
 
-    def about(
-        self, subject_id: str, *, until: Position | None = None, since: datetime | None = None
-    ) -> list[Entry]:
+    def about(self, subject_id: str, *, until: Position | None = None, since: datetime | None = None) -> list[Entry]:
         """Return the entries about a person or group in order, before position `until`, from `since` on."""
         return self._entries(
             "tenant_id = %s and subject_id = %s and (%s::bigint is null or position < %s) "
@@ -59,12 +55,14 @@ class Reader:
             subject_id, until, until, since, since,
         )  # fmt: skip
 
+    def at(self, positions: Iterable[int]) -> list[Entry]:
+        """Return the entries at some positions, in order."""
+        return self._entries("tenant_id = %s and position = any(%s::bigint[]) order by position", list(positions))
+
     def position_at(self, time: datetime) -> Position:
         """Return how many entries were recorded at or before `time`: the size of the ledger as of then."""
         low, high = 0, self.size()
-        while (
-            low < high
-        ):  # Times never decrease with positions, so a search by halves needs no index of times.
+        while low < high:  # Times never decrease with positions, so a search by halves needs no index of times.
             middle = (low + high) // 2
             row = self._rows("select recorded_at from entries where tenant_id = %s and position = %s", middle)
             if row[0][0] <= time:

@@ -137,9 +137,7 @@ def _check_token(label: str, scopes: Sequence[str], profile: str) -> None:
 
 def revoke_token(connection: Connection, tenant: Tenant, vault: Vault, token: str) -> Token:
     """Revoke a token by id or label. Raises TenantRefused when there is no such live token, or several."""
-    found = [
-        t for t in list_tokens(connection, tenant) if token in (t.token_id, t.label) and not t.revoked_at
-    ]
+    found = [t for t in list_tokens(connection, tenant) if token in (t.token_id, t.label) and not t.revoked_at]
     if len(found) != 1:
         which = "no live token" if not found else f"{len(found)} live tokens, name one by its id:"
         raise TenantRefused(f"tenant {tenant.slug} has {which} {token}".rstrip(":"))
@@ -170,9 +168,7 @@ def change_setting(connection: Connection, tenant: Tenant, vault: Vault, setting
     Unique group names are refused while there are duplicates; the text lists how many names and group ids.
     """
     try:
-        wanted = msgspec.convert(
-            {**msgspec.to_builtins(tenant.settings), setting: value}, Settings, strict=False
-        )
+        wanted = msgspec.convert({**msgspec.to_builtins(tenant.settings), setting: value}, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise TenantRefused(f"{setting} cannot be {value!r}: {error}") from None
     before, after = getattr(tenant.settings, setting), getattr(wanted, setting)
@@ -233,12 +229,8 @@ def _token_job(tenant: Tenant, vault: Vault, token_id: str, event: Event, *, ver
     return job
 
 
-def _record(
-    job: Job, tenant: Tenant, vault: Vault, stream: str, version: int, subject_id: str, event: Event
-) -> None:
+def _record(job: Job, tenant: Tenant, vault: Vault, stream: str, version: int, subject_id: str, event: Event) -> None:
     cause = Cause(request_id=job.request_id, token_id=OPERATOR, received_at=datetime.now(UTC).isoformat())
     payload = encode_payload(event, encode_cause(cause))
     commitment, sealed = seal_payload(payload, vault.tenant_key, tenant.origin, stream)
-    job.entries.append(
-        NewEntry(stream, version, event, subject_id, commitment, sealed, vault.tenant_key.key_id)
-    )
+    job.entries.append(NewEntry(stream, version, event, subject_id, commitment, sealed, vault.tenant_key.key_id))

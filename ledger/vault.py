@@ -131,9 +131,7 @@ class Vault:
         return cls(tenant_id, Sealer(key_id, key))
 
     @classmethod
-    def load(
-        cls, connection: psycopg.Connection[tuple[object, ...]], tenant_id: TenantId, keys: Keys
-    ) -> "Vault":
+    def load(cls, connection: psycopg.Connection[tuple[object, ...]], tenant_id: TenantId, keys: Keys) -> "Vault":
         """Read and unwrap a tenant's key."""
         row = connection.execute(
             "select key_id::text, wrapped from tenant_keys where tenant_id = %s", (tenant_id,)

@@ -8,12 +8,12 @@ from hashlib import sha256
 from typing import Any
 
 import msgspec
-from domain.groups import Group
-from domain.search import search_document, search_terms
-from domain.users import User
 
+from domain.groups import Group
 from domain.resources import schemas_of
 from domain.schemas import GROUP, USER
+from domain.search import search_document, search_terms
+from domain.users import User
 from ledger.entry import Settings
 from ledger.jobs import GroupRow, UserRow
 

@@ -82,9 +82,7 @@ def rows(entries: Iterable[Entry]) -> Iterator[Opened | Closed]:
                     yield Closed(resource, resource_id, kind, entry.position)
 
 
-def _renamed(
-    resource: str, id: str, kind: str, before: Any, after: Any, position: int
-) -> Iterator[Opened | Closed]:
+def _renamed(resource: str, id: str, kind: str, before: Any, after: Any, position: int) -> Iterator[Opened | Closed]:
     old = key_of(kind, before) if isinstance(before, str) else None
     new = key_of(kind, after) if isinstance(after, str) else None
     if old == new:

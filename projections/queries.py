@@ -99,9 +99,7 @@ class Queries:
         rows = await self._rows(
             "select has_table_privilege('entries', 'UPDATE') or has_table_privilege('entries', 'DELETE')"
         )
-        return (
-            ["the service's database role may change entries; give it scim_ledger_app"] if rows[0][0] else []
-        )
+        return ["the service's database role may change entries; give it scim_ledger_app"] if rows[0][0] else []
 
     async def lags(self) -> dict[str, int]:
         """Return by projection how many entries it has not read, over all tenants; empty while unreachable."""
@@ -129,9 +127,7 @@ class Queries:
         self, tenant_id: int, resource_type: ResourceType, clause: Where, *, offset: int, count: int
     ) -> tuple[int, list[StoredResource]]:
         table = _TABLES[resource_type.name]
-        columns, shape = (
-            (_GROUP_COLUMNS, StoredGroup) if resource_type is GROUP else (_COLUMNS, StoredResource)
-        )
+        columns, shape = (_GROUP_COLUMNS, StoredGroup) if resource_type is GROUP else (_COLUMNS, StoredResource)
         matching = f" from {table} r where r.tenant_id = %(tenant)s and ({clause.clause})"
         parameters = {**clause.parameters, "tenant": tenant_id, "offset": offset, "count": count}
         try:
@@ -141,8 +137,7 @@ class Queries:
                 if count <= 0 or offset >= total:
                     return total, []
                 cursor = await connection.execute(
-                    f"select {columns}{matching} order by r.created_position "
-                    "limit %(count)s offset %(offset)s",
+                    f"select {columns}{matching} order by r.created_position limit %(count)s offset %(offset)s",
                     parameters,
                 )
                 return total, [shape(*_bytes(row)) for row in await cursor.fetchall()]

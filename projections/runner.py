@@ -209,9 +209,7 @@ def wait_until(
         if any(reached >= position for _, _, reached in rows):
             return
         if time.monotonic() > deadline:
-            raise Lagging(
-                f"{projection} of tenant {tenant.slug} has not reached {position} in {timeout_ms} ms"
-            )
+            raise Lagging(f"{projection} of tenant {tenant.slug} has not reached {position} in {timeout_ms} ms")
         time.sleep(pause_s)
         pause_s = min(pause_s * 2, 0.05)
 

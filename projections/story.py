@@ -121,9 +121,7 @@ class GroupNames:
             match entry.event:
                 case GroupCreated(group_id=group_id, resource=resource):
                     self._note(group_id, entry.position, resource.get("displayName"))
-                case AttributeChanged(attribute="displayName", after=after) if entry.stream.startswith(
-                    "groups/"
-                ):
+                case AttributeChanged(attribute="displayName", after=after) if entry.stream.startswith("groups/"):
                     self._note(entry.stream[7:], entry.position, after)
 
     def _note(self, group_id: str, position: int, name: object) -> None:
@@ -146,9 +144,7 @@ def requests_told(entries: Iterable[Entry]) -> dict[str, RequestTold]:
         cause = entry.cause
         if cause is None or cause.index > 0:
             continue
-        if (
-            entry.request_id not in told
-        ):  # A refusal's repetitions are counted in a later entry of the same id.
+        if entry.request_id not in told:  # A refusal's repetitions are counted in a later entry of the same id.
             told[entry.request_id] = request_told(entry, cause)
     return told
 
@@ -225,9 +221,7 @@ def names_held(entries: Iterable[Entry], resource_id: str) -> list[NameHeld]:
     def end(kind: str, entry: Entry) -> None:
         if (index := open_at.pop(kind, None)) is not None:
             was = held[index]
-            held[index] = NameHeld(
-                kind, was.value, was.from_position, was.from_at, entry.position, entry.recorded_at
-            )
+            held[index] = NameHeld(kind, was.value, was.from_position, was.from_at, entry.position, entry.recorded_at)
 
     def begin(kind: str, value: object, entry: Entry) -> None:
         end(kind, entry)

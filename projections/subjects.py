@@ -81,9 +81,7 @@ def find_subjects(connection: psycopg.Connection[Any], tenant: Tenant, asked: st
     parameters = {"tenant_id": tenant.tenant_id, "ids": [stream.partition("/")[2] for stream in matches]}
     present = {row[0] for row in _rows(connection, _PRESENT, parameters)}
     found = [
-        Candidate(
-            stream.partition("/")[0], stream.partition("/")[2], stream.partition("/")[2] in present, matched
-        )
+        Candidate(stream.partition("/")[0], stream.partition("/")[2], stream.partition("/")[2] in present, matched)
         for stream, matched in matches.items()
     ]
     return sorted(found, key=_order)
@@ -125,13 +123,9 @@ def _by_id(connection: psycopg.Connection[Any], tenant: Tenant, asked: str) -> l
     except ValueError:
         return []
     streams = [f"{resource}/{resource_id}" for resource in NAMING]
-    return [
-        row[0] for row in _rows(connection, _BY_STREAM, {"tenant_id": tenant.tenant_id, "streams": streams})
-    ]
+    return [row[0] for row in _rows(connection, _BY_STREAM, {"tenant_id": tenant.tenant_id, "streams": streams})]
 
 
-def _rows(
-    connection: psycopg.Connection[Any], query: str, parameters: dict[str, Any]
-) -> list[tuple[Any, ...]]:
+def _rows(connection: psycopg.Connection[Any], query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
     with psycopg.Cursor(connection) as cursor:
         return cursor.execute(query.encode(), parameters).fetchall()

@@ -165,9 +165,7 @@ def _target(entry: Entry, path: str) -> tuple[str, str | None]:
     if kind != "requests":
         return _TYPE_OF_STREAM.get(kind, ""), stream_id or None
     named = _RESOURCE_PATH.search(path)
-    return named[
-        1
-    ].title() if named else "", entry.subject_id if entry.subject_id != entry.request_id else None
+    return named[1].title() if named else "", entry.subject_id if entry.subject_id != entry.request_id else None
 
 
 def _subjects(request: list[Entry]) -> frozenset[str]:
@@ -239,9 +237,7 @@ class Trail:
 
 def _line(tenant_id: TenantId, row: TrailRow) -> str:
     """A row in the order of TRAIL.columns; only what a client can choose needs escaping."""
-    operations, quirks, ignored = (
-        texts(of) if of else "{}" for of in (row.operations, row.quirks, row.ignored)
-    )
+    operations, quirks, ignored = (texts(of) if of else "{}" for of in (row.operations, row.quirks, row.ignored))
     return (
         f"{tenant_id}\t{row.first_position}\t{row.last_position}\t{row.request_id}\t"
         f"{row.recorded_at.isoformat()}\t{row.received_at or NULL}\t{row.action}\t"

@@ -69,9 +69,7 @@ class Where(Struct, frozen=True):
     parameters: dict[str, Any]
 
 
-def where(
-    filter: Filter | None, resource_type: ResourceType, tenant_id: int, *, location_base: str
-) -> Where:
+def where(filter: Filter | None, resource_type: ResourceType, tenant_id: int, *, location_base: str) -> Where:
     """Return the condition that a filter puts on the resources of one type; without filter, all of them.
 
     location_base: what `meta.location` and `$ref` begin with, up to and without the endpoint's slash.

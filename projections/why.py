@@ -105,11 +105,7 @@ def explain(resource: str, resource_id: str, entries: Sequence[Entry], size: int
         size=size,
         names=names_held(own, resource_id),
         verdict=_verdict(turns),
-        state="deleted"
-        if turns.deleted
-        else "inactive"
-        if turns.disabled and not turns.enabled
-        else "active",
+        state="deleted" if turns.deleted else "inactive" if turns.disabled and not turns.enabled else "active",
         state_since=(turns.deleted or turns.enabled or turns.disabled or turns.created).at,
         created=turns.created,
         disabled=turns.disabled,
@@ -135,9 +131,7 @@ def _turns(own: Sequence[Entry], told: dict[str, RequestTold]) -> _Turns:
     turns = _Turns(created=_step(own[0], told))
     for entry in own:
         match entry.event_type:
-            case "UserCreated" if (
-                isinstance(entry.event, UserCreated) and entry.event.resource.get("active") is False
-            ):
+            case "UserCreated" if isinstance(entry.event, UserCreated) and entry.event.resource.get("active") is False:
                 turns.disabled = _step(entry, told)
             case "Deactivated":
                 turns.disabled, turns.enabled = _step(entry, told), None

@@ -63,11 +63,7 @@ def change(told: Change) -> str:
         case "UserCreated" | "GroupCreated":
             return "created"
         case "UserDeleted" | "GroupDeleted":
-            return (
-                "deleted"
-                if not told.group_name
-                else f"the group {group(told.group_id, told.group_name)} deleted"
-            )
+            return "deleted" if not told.group_name else f"the group {group(told.group_id, told.group_name)} deleted"
         case "AttributeChanged" if told.attribute == "password":
             return "password: a new one was received (it is never stored)"
         case "AttributeChanged" | "Reactivated":
@@ -82,11 +78,7 @@ def change(told: Change) -> str:
         case "RequestUnchanged":
             return "a request that changed nothing"
         case "RequestRefused":
-            return (
-                f"refused, {told.repetitions} more times"
-                if told.repetitions
-                else "a request that was refused"
-            )
+            return f"refused, {told.repetitions} more times" if told.repetitions else "a request that was refused"
         case _:
             return told.event
 
@@ -172,9 +164,7 @@ def verdict(told: Explanation) -> list[str]:
     if told.disabled is not None:
         sentences.append(_disabled(told.disabled))
     if told.enabled is not None:
-        sentences.append(
-            f"On {when(told.enabled.at)} {initiator(told.enabled.request)} set active to true again."
-        )
+        sentences.append(f"On {when(told.enabled.at)} {initiator(told.enabled.request)} set active to true again.")
     if told.deleted is not None:
         sentences.append(f"On {when(told.deleted.at)} {initiator(told.deleted.request)} deleted the {noun}.")
     if told.verdict == "active":

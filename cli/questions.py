@@ -1,0 +1,127 @@
+"""The verbs that ask: why, history, show, log."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import App, Parameter
+
+from cli.exits import Misused, NoSubject
+
+Flag = Annotated[str | None, Parameter(negative="")]
+
+
+def add_questions(app: App) -> None:
+    """Give the application its questions."""
+    app.command(why)
+    app.command(history)
+    app.command(show)
+    app.command(log)
+
+
+def why(
+    tenant: str, subject: str, /, *, json: bool = False, data: Flag = None, database_url: Flag = None, keys: Flag = None
+) -> None:
+    """Say why a user is deprovisioned, who asked for it and through which request, or that it is not.
+
+    Exit status: 0 answered (also: not deprovisioned), 1 failed, 2 usage, 3 no such subject.
+
+    Parameters
+    ----------
+    subject: userName, externalId or id, held now or ever.
+    json: print the explanation as JSON.
+    """
+    from projections import answers, words
+
+    def text(told: answers.Why) -> str:
+        return ("\n" + "-" * 72 + "\n\n").join(words.explanation(one) for one in told.explanations)
+
+    _ask(tenant, lambda reader: answers.why(reader, subject), text, json, data, database_url, keys)
+
+
+def history(
+    tenant: str, subject: str, /, *, json: bool = False, data: Flag = None, database_url: Flag = None, keys: Flag = None
+) -> None:
+    """Tell everything that is recorded about a subject, in order, with old values and new.
+
+    Exit status: 0 answered, 1 failed, 2 usage, 3 no such subject.
+
+    Parameters
+    ----------
+    subject: userName, externalId or id, held now or ever; a group by displayName too.
+    """
+    from projections import answers, telling
+
+    _ask(tenant, lambda reader: answers.history(reader, subject), telling.history, json, data, database_url, keys)
+
+
+def show(
+    tenant: str, subject: str, /, *, as_of: Flag = None, json: bool = False,
+    data: Flag = None, database_url: Flag = None, keys: Flag = None,
+) -> None:  # fmt: skip
+    """Show a subject as it was at a time, or is now.
+
+    Exit status: 0 answered, 1 failed, 2 usage, 3 no such subject.
+
+    Parameters
+    ----------
+    subject: userName, externalId or id, held now or ever.
+    as_of: an RFC 3339 time, such as 2026-11-24T09:00:00Z (everything recorded until then), or a position.
+    """
+    from domain.errors import InvalidValue
+    from projections import answers, telling
+    from projections.moments import moment
+
+    try:
+        then = moment(as_of)
+    except InvalidValue as error:
+        raise Misused(str(error).replace("asOf", "--as-of")) from None
+    _ask(tenant, lambda reader: answers.as_of(reader, subject, then), telling.as_of, json, data, database_url, keys)
+
+
+def log(
+    tenant: str, /, *, count: int = 20, before: int | None = None, subject: Flag = None, action: Flag = None,
+    status: Flag = None, json: bool = False, data: Flag = None, database_url: Flag = None, keys: Flag = None,
+) -> None:  # fmt: skip
+    """Show the provisioning log, newest first: one record a request.
+
+    Exit status: 0 answered, 1 failed, 2 usage, 3 no such subject.
+
+    Parameters
+    ----------
+    count: how many records (20; at most 1000).
+    before: only what began before this position.
+    subject: only requests about somebody: userName, externalId or id, held now or ever.
+    action: create, update, disable, enable, delete or other.
+    status: success, failure or skipped.
+    """
+    from projections import answers, telling
+    from projections.log import ACTIONS, STATUSES
+
+    for name, given, known in (("--action", action, ACTIONS), ("--status", status, STATUSES)):
+        if given is not None and given not in known:
+            raise Misused(f"{name} is one of {', '.join(known)}")
+
+    def read(reader: Any) -> Any:
+        return answers.log(reader, count=count, before=before, subject=subject, action=action, status=status)
+
+    _ask(tenant, read, telling.log, json, data, database_url, keys)
+
+
+def _ask(
+    slug: str, question: Callable[[Any], Any], text: Callable[[Any], str], as_json: bool,
+    data: str | None, database_url: str | None, keys: str | None,
+) -> None:  # fmt: skip
+    from cli.connect import open_tenant
+    from ledger.config import read_config
+    from ledger.reader import Reader
+    from projections.subjects import NoSuchSubject
+
+    config = read_config(data=data, database_url=database_url, keys=keys)
+    with open_tenant(config, slug) as (connection, tenant, vault):
+        try:
+            told = question(Reader(connection, tenant, vault))
+        except NoSuchSubject as error:
+            raise NoSubject(str(error)) from None
+    answer = msgspec.json.encode(told).decode() + "\n" if as_json else text(told)
+    print(answer, end="")  # noqa: T201  # What the command is asked for.

@@ -1,0 +1,233 @@
+"""Questions about people, put to the ledger itself: why, history, as of, log. Each says up to where it has read.
+
+What somebody is or was called is found through the names projection, which an answer waits for; what happened is
+read from the entries. A question reads the entries about one resource and its groups, never a group's members.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from msgspec import Struct
+
+from domain import groups, users
+from domain.groups import Group
+from domain.resources import schemas_of
+from domain.schemas import GROUP, USER
+from domain.users import User
+from ledger.entry import Entry, Erased, Position
+from ledger.reader import Reader
+from projections.log import Log, read_log
+from projections.runner import PROJECTIONS, Lagging, catch_up, wait_until
+from projections.story import (
+    Change,
+    GroupHeld,
+    GroupNames,
+    NameHeld,
+    RequestTold,
+    change,
+    first_position,
+    groups_held,
+    in_requests,
+    names_held,
+    requests_told,
+)
+from projections.subjects import Candidate, Match, NoSuchSubject, find_subjects
+from projections.why import Explanation, explain
+
+_PATIENCE_MS = 2_000
+
+
+class Why(Struct, frozen=True):
+    """The story of everybody the name means or ever meant, the present or latest holder first.
+
+    subject: as asked. size: how many entries the answer has read; the last is at `size - 1`.
+    """
+
+    subject: str
+    size: int
+    explanations: list[Explanation]
+
+
+class Told(Struct, frozen=True):
+    """One resource's entries in order, with the requests they came by."""
+
+    id: str
+    resource: str
+    present: bool
+    names: list[NameHeld]
+    changes: list[Change]
+    requests: dict[str, RequestTold]
+
+
+class History(Struct, frozen=True):
+    """The history of everybody the name means or ever meant."""
+
+    subject: str
+    size: int
+    histories: list[Told]
+
+
+class Shown(Struct, frozen=True):
+    """A resource as it was after the entry at `position - 1`.
+
+    exists: whether it was there then. resource: as SCIM showed it, without meta; None while it was not there.
+    groups: the direct memberships it had then. changed_at: of its last change until then.
+    """
+
+    id: str
+    resource_type: str
+    exists: bool
+    version: int
+    changed_at: datetime | None
+    resource: dict[str, Any] | None
+    groups: list[GroupHeld]
+
+
+class AsOf(Struct, frozen=True):
+    """Everybody the name means or ever meant, as of a position.
+
+    position: how many entries are taken into account. at: the time asked for, when it was a time.
+    """
+
+    subject: str
+    position: int
+    at: datetime | None
+    resources: list[Shown]
+
+
+def why(reader: Reader, asked: str) -> Why:
+    """Explain. Raises NoSuchSubject."""
+    size, candidates = _candidates(reader, asked)
+    told = [
+        explain(candidate.resource, candidate.id, _about(reader, candidate, size), size) for candidate in candidates
+    ]
+    return Why(asked, size, told)
+
+
+def history(reader: Reader, asked: str) -> History:
+    """Return everything that is recorded about a subject. Raises NoSuchSubject."""
+    size, candidates = _candidates(reader, asked)
+    return History(asked, size, [_told(candidate, _about(reader, candidate, size)) for candidate in candidates])
+
+
+def as_of(reader: Reader, asked: str, moment: datetime | int | None) -> AsOf:
+    """Return a subject's state at a time (all entries recorded until then), at a position, or now.
+
+    Raises NoSuchSubject.
+    """
+    size, candidates = _candidates(reader, asked)
+    if isinstance(moment, datetime):
+        position = min(size, reader.position_at(moment))
+    else:
+        position = size if moment is None else max(0, min(size, moment))
+    at = moment if isinstance(moment, datetime) else None
+    shown = [_shown(candidate, _about(reader, candidate, position)) for candidate in candidates]
+    return AsOf(asked, position, at, shown)
+
+
+def log(
+    reader: Reader, *, count: int, before: int | None, subject: str | None, action: str | None, status: str | None
+) -> Log:
+    """Return a page of the provisioning log, newest first. Raises NoSuchSubject."""
+    size = read_up_to(reader, "trail")
+    subjects = None if subject is None else [candidate.id for candidate in _candidates(reader, subject)[1]]
+    return read_log(
+        reader.connection, reader.tenant, size, count=count, before=before, subjects=subjects, action=action,
+        status=status,
+    )  # fmt: skip
+
+
+def read_up_to(reader: Reader, projection: str) -> int:
+    """Return the ledger's size, once a projection has read that far; carry it there when nobody else does."""
+    size = reader.size()
+    try:
+        wait_until(reader.connection, reader.tenant, projection, size, timeout_ms=_PATIENCE_MS)
+    except Lagging:
+        catch_up(reader, until=size, projections=[each for each in PROJECTIONS if each.name == projection])
+    return size
+
+
+def _candidates(reader: Reader, asked: str) -> tuple[int, list[Candidate]]:
+    size = read_up_to(reader, "names")
+    try:
+        return size, find_subjects(reader.connection, reader.tenant, asked)
+    except NoSuchSubject:
+        # An id whose names are gone, as after an erasure, is still the subject of its entries.
+        found = _by_entries(reader, asked)
+        if found is None:
+            raise
+        return size, [found]
+
+
+def _by_entries(reader: Reader, asked: str) -> Candidate | None:
+    try:
+        entries = reader.about(asked)
+    except psycopg.DataError:
+        return None
+    own = next((e for e in entries if e.stream in (f"users/{asked}", f"groups/{asked}")), None)
+    return None if own is None else Candidate(own.stream.partition("/")[0], asked, False, [Match("id")])
+
+
+def _about(reader: Reader, candidate: Candidate, size: int) -> list[Entry]:
+    """Everything a story needs: what is about the resource, about the groups it was in, and the first entries
+    of their requests, which hold the full cause."""
+    own = reader.about(candidate.id, until=Position(size))
+    found = {entry.position: entry for entry in own}
+    group_ids = {entry.stream[7:] for entry in own if entry.stream.startswith("groups/")} - {candidate.id}
+    for group_id in group_ids:
+        found |= {entry.position: entry for entry in reader.about(group_id, until=Position(size))}
+    firsts = {first_position(entry) for entry in found.values()} - found.keys()
+    found |= {entry.position: entry for entry in reader.at(firsts)} if firsts else {}
+    return [found[position] for position in sorted(found)]
+
+
+def _told(candidate: Candidate, entries: Sequence[Entry]) -> Told:
+    own = [entry for entry in entries if _is_about(entry, candidate)]
+    names, told = GroupNames(entries), requests_told(entries)
+    changes = [change(entry, names) for entry in own]
+    return Told(
+        id=candidate.id,
+        resource=candidate.resource,
+        present=candidate.present,
+        names=names_held(own, candidate.id),
+        changes=changes,
+        requests=in_requests(changes, told),
+    )
+
+
+def _is_about(entry: Entry, candidate: Candidate) -> bool:
+    return entry.stream == candidate.stream or entry.subject_id == candidate.id
+
+
+def _shown(candidate: Candidate, entries: Sequence[Entry]) -> Shown:
+    own = [entry for entry in entries if entry.stream == candidate.stream]
+    state = _folded(candidate, own)
+    resource_type = USER if candidate.resource == "users" else GROUP
+    held = groups_held(entries, candidate.id, GroupNames(entries)) if state is not None else []
+    return Shown(
+        id=candidate.id,
+        resource_type=resource_type.name,
+        exists=state is not None,
+        version=own[-1].version if own else 0,
+        changed_at=own[-1].recorded_at if own else None,
+        resource=None
+        if state is None
+        else {"schemas": schemas_of(state.resource, resource_type), "id": state.id, **state.resource},
+        groups=[membership for membership in held if membership.to_position is None],
+    )
+
+
+def _folded(candidate: Candidate, own: Iterable[Entry]) -> User | Group | None:
+    """The state that the entries add up to; of an erased person nothing but that it was there."""
+    state: Any = None
+    evolve: Any = users.evolve if candidate.resource == "users" else groups.evolve
+    for entry in own:
+        if isinstance(entry.event, Erased):
+            empty = User if candidate.resource == "users" else Group
+            state = None if entry.event_type.endswith("Deleted") else empty(candidate.id, {}, entry.version)
+            continue
+        state = evolve(state, entry.event)
+    folded: User | Group | None = state
+    return folded

@@ -1,0 +1,94 @@
+"""The provisioning log, read: newest first, by subject, action or status."""
+
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from msgspec import Struct
+
+from ledger.entry import Tenant
+
+COUNT_MAX = 1_000
+ACTIONS = ("create", "update", "disable", "enable", "delete", "other")
+STATUSES = ("success", "failure", "skipped")
+
+# Newest first. One index scan of the primary key, trail_by_action or trail_of_trouble; test_log.py checks the plan.
+_LOG = """
+select first_position, last_position, request_id::text, recorded_at, action, status, resource_type, target_id::text,
+       method, path, http_status, scim_type, detail, token_id, token_label, profile, client_address, user_agent,
+       correlation, operations, quirks, ignored, duration_us, entry_count, repetitions, modified
+  from trail t
+ where tenant_id = %(tenant)s
+   and first_position < %(before)s
+   and (%(action)s::text is null or action = %(action)s)
+   and (%(status)s::text is null or status = %(status)s)
+   and (%(subjects)s::uuid[] is null or exists (
+           select from trail_subjects s
+            where s.tenant_id = t.tenant_id and s.first_position = t.first_position
+              and s.subject_id = any(%(subjects)s::uuid[])))
+ order by first_position desc
+ limit %(count)s
+"""
+
+
+class Record(Struct, frozen=True):
+    """One request in the provisioning log.
+
+    action: create, update, disable, enable, delete, other. status: success, failure, skipped.
+    duration_us: from receipt to append.
+    """
+
+    first_position: int
+    last_position: int
+    request_id: str
+    recorded_at: datetime
+    action: str
+    status: str
+    resource_type: str
+    target_id: str | None
+    method: str
+    path: str
+    http_status: int | None
+    scim_type: str
+    detail: str
+    token_id: str
+    token_label: str
+    profile: str
+    client_address: str
+    user_agent: str
+    correlation: dict[str, str]
+    operations: list[str]
+    quirks: list[str]
+    ignored: list[str]
+    duration_us: int
+    entry_count: int
+    repetitions: int
+    modified: list[Any]
+
+
+class Log(Struct, frozen=True):
+    """A page of the provisioning log. size: how many entries it has read; next_before: where the next page begins."""
+
+    size: int
+    records: list[Record]
+    next_before: int | None
+
+
+def read_log(
+    connection: psycopg.Connection[Any], tenant: Tenant, size: int, *, count: int = 50, before: int | None = None,
+    subjects: list[str] | None = None, action: str | None = None, status: str | None = None,
+) -> Log:  # fmt: skip
+    """Return up to `count` records, newest first, those that begin before a position."""
+    count = max(0, min(count, COUNT_MAX))
+    parameters = {
+        "tenant": tenant.tenant_id,
+        "before": size if before is None else before,
+        "action": action,
+        "status": status,
+        "subjects": subjects,
+        "count": count,
+    }
+    with psycopg.Cursor(connection) as cursor:
+        rows = cursor.execute(_LOG, parameters).fetchall()
+    records = [Record(*row) for row in rows]
+    return Log(size, records, records[-1].first_position if len(records) == count and records else None)

@@ -1,0 +1,20 @@
+"""A moment as people write it: a time, or a position."""
+
+from datetime import UTC, datetime
+
+from domain.errors import InvalidValue
+
+
+def moment(text: str | None) -> datetime | int | None:
+    """Read an RFC 3339 time, without zone in UTC, or a position; None for nothing. Raises InvalidValue."""
+    if text is None or not text.strip():
+        return None
+    text = text.strip()
+    if text.isascii() and text.isdigit() and len(text) <= 18:
+        return int(text)
+    try:
+        # A plus sign that nobody percent-encoded arrives as a blank.
+        time = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+    except ValueError:
+        raise InvalidValue("asOf is an RFC 3339 time, such as 2026-11-24T09:00:00Z, or a position") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

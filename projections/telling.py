@@ -1,0 +1,75 @@
+"""History, a past state and the provisioning log in plain words. Pure; `words.py` tells single facts."""
+
+from collections.abc import Iterator
+
+from projections.answers import AsOf, History, Shown, Told
+from projections.attributes import flat, short
+from projections.log import Log, Record
+from projections.words import change, group, plain, request_line, value, when
+
+
+def history(told: History) -> str:
+    """Every entry about the subject in order, old values and new."""
+    return "\n".join("\n".join(_history(one)) + "\n" for one in told.histories)
+
+
+def _history(told: Told) -> Iterator[str]:
+    noun = "User" if told.resource == "users" else "Group"
+    last = {name.kind: name.value for name in told.names}
+    called = last.get("userName") or last.get("displayName") or ""
+    yield f"{noun} {plain(called)} ({told.id})" if called else f"{noun} {told.id}"
+    yield "" if told.present else "  deleted since; this is what the ledger keeps"
+    seen = ""
+    for fact in told.changes:
+        request = told.requests.get(fact.request_id)
+        if fact.request_id != seen and request is not None:
+            yield f"  {when(fact.at)}, {request_line(request)}"
+        seen = fact.request_id
+        yield f"    position {fact.position}: {change(fact)}"
+        for attribute, assigned in fact.resource.items():
+            yield f"      {short(attribute)}: {value(assigned)}"
+
+
+def as_of(told: AsOf) -> str:
+    """A subject as it was."""
+    moment = f"as of {when(told.at)}" if told.at is not None else f"at position {told.position}"
+    return "\n".join("\n".join(_shown(one, moment, told.position)) + "\n" for one in told.resources)
+
+
+def _shown(told: Shown, moment: str, position: int) -> Iterator[str]:
+    yield f"{told.resource_type} {told.id} {moment} ({position} entries read)"
+    if told.resource is None:
+        yield "  deleted by then" if told.version else "  not there yet"
+        return
+    changed = f", last changed {when(told.changed_at)}" if told.changed_at else ""
+    yield f"  version {told.version}{changed}"
+    for attribute, assigned in flat(told.resource).items():
+        if attribute not in ("id", "schemas"):
+            yield f"  {short(attribute)}: {value(assigned)}"
+    yield from (
+        f"  member of {group(held.group_id, held.group_name)} since {when(held.from_at)}" for held in told.groups
+    )
+    if not told.groups:
+        yield "  member of no group"
+
+
+def log(told: Log) -> str:
+    """The provisioning log, newest first, one record after the other."""
+    if not told.records:
+        return "No request matches.\n"
+    return "\n".join(line for record in told.records for line in _record(record)) + "\n"
+
+
+def _record(told: Record) -> Iterator[str]:
+    target = f"{told.resource_type} {told.target_id}" if told.target_id else told.resource_type
+    client = f'"{plain(told.token_label)}"' if told.token_label else told.token_id
+    yield f"{when(told.recorded_at)}  {told.action:<8} {told.status:<8} {target}"
+    address = f" from {plain(told.client_address)}" if told.client_address else ""
+    yield f"    position {told.first_position}, {told.method} {plain(told.path)} by {client}{address}, request {told.request_id}"
+    if told.scim_type or told.detail:
+        yield f"    {told.http_status} {told.scim_type} {plain(told.detail)}".rstrip()
+    for modified in told.modified:
+        before, after = value(modified.get("before")), value(modified.get("after"))
+        yield f"    {short(modified['attribute'])}: {before} → {after}"
+    if told.repetitions:
+        yield f"    and {told.repetitions} more times within the minute"
