@@ -236,7 +236,7 @@ class _Translation:
         """Return what the expression implies for `search_terms`; None when that says nothing."""
         match expression:
             case Comparison(place, "eq", literal) if literal is not None and self._has_terms(place):
-                term = search_term(self.tenant_id, place, literal)
+                term = search_term(self.tenant_id, place.path, literal)
                 return f"r.search_terms @> {self._bind([term], 'bigint[]')}"
             case Within(_, inner):
                 return self._terms(inner)
@@ -369,7 +369,7 @@ class _Translation:
                 case "$ref":
                     return self._member_location()
                 case "display":
-                    return _Value(_MEMBER_NAME)
+                    return _Value("null::text")  # Not shown, so never a value (GR-07).
                 case _:
                     return self._identified("m.member_id")
 
@@ -387,3 +387,64 @@ class _Translation:
 
         located = f"case m.member_type when 'Group' then {group.sql} else {user.sql} end"
         return _Value(f"({located})", either, sure=True)
+
+    def _groups(self, condition: _Condition) -> str:
+        """A user's groups, direct and through other groups; circles end because `union` drops repeats."""
+
+        def value(sub: Attribute | None) -> _Value:
+            match sub.name if sub else "":
+                case "type":
+                    return _Value("case when a.direct then 'direct' else 'indirect' end", sure=True)
+                case "$ref":
+                    return self._located(GROUP.endpoint, "a.grp")
+                case "display":
+                    return _Value("(g.search ->> 'displayName')", sure=True)
+                case _:
+                    return self._identified("a.grp")
+
+        above = (
+            f"select m.group_id, true from memberships m where {_OPEN} and m.member_id = r.id union "
+            f"select m.group_id, false from above join memberships m on {_OPEN} and m.member_id = above.grp"
+        )
+        return (
+            f"exists (with recursive above(grp, direct) as ({above}) "
+            "select from (select grp, bool_or(direct) as direct from above group by grp) a "
+            f"join groups g on g.tenant_id = %(tenant)s and g.id = a.grp where {condition(value)})"
+        )
+
+    # Parameters.
+
+    def _bind(self, value: Any, kind: str) -> str:
+        """Return the placeholder of a value, of a Postgres type; one parameter however often it is used."""
+        key = (kind, tuple(value) if isinstance(value, list) else value)
+        name = self._bound.get(key)
+        if name is None:
+            name = self._bound[key] = f"w{len(self._bound)}"
+            self.parameters[name] = value
+        return f"%({name})s::{kind}"
+
+
+def _present(place: Place, values: _Values) -> str:
+    """Return that one element is present: assigned and not empty; a complex one in any of its parts (FI-15)."""
+    leaf = place.leaf
+    if leaf.type == "complex":
+        return _joined("or", [_filled(values(sub), sub) for sub in leaf.sub_attributes])
+    return _filled(values(place.sub), leaf)
+
+
+def _filled(value: _Value, leaf: Attribute) -> str:
+    if value.sure:
+        return "true"
+    return f"{value.sql} <> ''" if leaf.type in _TEXTUAL else f"{value.sql} is not null"
+
+
+def _joined(operator: str, conditions: list[str]) -> str:
+    return conditions[0] if len(conditions) == 1 else "(" + f" {operator} ".join(conditions) + ")"
+
+
+def _merged(terms: tuple[Expression, ...]) -> tuple[Expression, ...]:
+    """Bring the terms of an `or` within an `or` up into it."""
+    flat: list[Expression] = []
+    for term in terms:
+        flat.extend(_merged(term.terms) if isinstance(term, Or) else (term,))
+    return tuple(flat)
