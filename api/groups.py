@@ -37,6 +37,7 @@ class Edges(Struct, frozen=True):
 
 
 NO_EDGES = Edges([], [])
+_FOREIGN = "members: an id that was never ours"
 
 
 async def read(service: Service, exchange: Exchange, group_id: str, selection: Selection | None) -> Answer:
@@ -63,7 +64,7 @@ async def create(service: Service, exchange: Exchange, selection: Selection | No
 
     async def decide() -> Job:
         await _claim_name(service, tenant, row)
-        edges = await _edges(service, tenant, group_id, replaced_by(reading.members or ()), is_new=True)
+        edges = await _edges(service, exchange, group_id, replaced_by(reading.members or ()), is_new=True)
         recording = Recording(exchange, 201)
         for version, event in enumerate(events, 1):
             recording.add(event, f"groups/{group_id}", version, group_id)
@@ -136,7 +137,7 @@ async def _change(
         stored, seen = seen or await _to_change(service, exchange, group_id), None
         group = Group(group_id, resource_of(stored.document), stored.version)
         events, change = deciding(group)
-        edges = await _edges(service, tenant, group_id, change) if change is not None else NO_EDGES
+        edges = await _edges(service, exchange, group_id, change) if change is not None else NO_EDGES
         count = stored.member_count + len(edges.added) - len(edges.removed)
         status = _status(tenant, count, selection)
         version = len(events) + len(edges.added) + len(edges.removed)
@@ -187,26 +188,35 @@ async def _changed(
 
 
 async def _edges(
-    service: Service, tenant: Tenant, group_id: str, change: MemberChange, *, is_new: bool = False
+    service: Service, exchange: Exchange, group_id: str, change: MemberChange, *, is_new: bool = False
 ) -> Edges:
     """Compare what the request wants of the members with the edges it concerns, and with no others."""
-    tenant_id, lookups = tenant.tenant_id, service.lookups
+    tenant, lookups = exchange.authenticated.tenant, service.lookups
     if change.selects:
-        members = await lookups.members(tenant_id, group_id)
+        members = await lookups.members(tenant.tenant_id, group_id)
         change = selected(change, [_element(service.base(tenant.slug), *member) for member in members])
-    concerned = [member_id for member_id in {**change.present, **dict.fromkeys(change.expected)} if is_id(member_id)]
-    known = await lookups.edges(tenant_id, group_id, concerned) if concerned else {}
+    named = {**change.present, **dict.fromkeys(change.expected)}
+    concerned = [member_id for member_id in named if is_id(member_id)]
+    known = await lookups.edges(tenant.tenant_id, group_id, concerned) if concerned else {}
     open_members = {member_id: edge[0] for member_id, edge in known.items()}
     if change.clear and not is_new:
-        open_members |= {member_id: True for member_id, _ in await lookups.members(tenant_id, group_id)}
+        open_members |= dict.fromkeys([each for each, _ in await lookups.members(tenant.tenant_id, group_id)], True)
     added, removed = resolve(change, open_members)
-    joining = []
-    for member_id in added:
-        _, is_user, is_group = known.get(member_id, (False, False, False))
-        if not is_user and not is_group:
-            raise InvalidValue("members names a resource that does not exist")
-        joining.append((member_id, "User" if is_user else "Group"))
-    return Edges(joining, removed)
+    return Edges([(each, kind) for each in added if (kind := _kind(exchange, each, known.get(each)))], removed)
+
+
+def _kind(exchange: Exchange, member_id: str, edge: tuple[bool, bool, bool] | None) -> str:
+    """Return User or Group; "" for an id that no resource of ours can have, which the lenient profile ignores.
+
+    A well-formed id that names nothing is refused in both profiles (DEC-12): the client once got it from somebody.
+    """
+    if edge is None and exchange.authenticated.profile.ignores_unknown:
+        exchange.ignored = (*exchange.ignored, _FOREIGN) if _FOREIGN not in exchange.ignored else exchange.ignored
+        return ""
+    _, is_user, is_group = edge or (False, False, False)
+    if not is_user and not is_group:
+        raise InvalidValue("members names a resource that does not exist")
+    return "User" if is_user else "Group"
 
 
 def _element(base: str, member_id: str, kind: str) -> dict[str, str]:

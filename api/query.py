@@ -1,5 +1,6 @@
 """Query parameters as RFC 7644 §3.4.2 and §3.9 have them, from a URL or from a SearchRequest."""
 
+import re
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -7,12 +8,14 @@ from msgspec import Struct
 
 from api.exchange import utf8_query
 from domain.attributes import ResourceType
-from domain.errors import InvalidFilter, InvalidSyntax, InvalidValue
+from domain.errors import InvalidFilter, InvalidSyntax, InvalidValue, UriTooLong
 from domain.selections import Selection, read_selection
 
 COUNT_DEFAULT = 100  # PG-04
 COUNT_MAX = 200  # RFC 7644 §3.4.2.4: more is clamped.
 _NUMBER_DIGITS_MAX = 18
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_QUERY_BYTES_MAX = 8_192
 
 
 class Query(Struct, frozen=True):
@@ -41,6 +44,9 @@ def parameters(query: bytes) -> dict[str, str]:
     """
     if not query:
         return {}
+    if len(query) > _QUERY_BYTES_MAX:
+        refusal = InvalidFilter if b"filter=" in query.lower() else UriTooLong  # FI-37
+        raise refusal(f"a query string may have {_QUERY_BYTES_MAX} bytes; POST a longer filter to .search")
     found: dict[str, str] = {}
     try:
         pairs = parse_qsl(utf8_query(query), keep_blank_values=True, errors="strict", max_num_fields=64)
@@ -98,10 +104,9 @@ def _integer(found: dict[str, str], name: str, default: int) -> int:
     text = found.get(name.lower())
     if text is None:
         return default
-    digits = text.strip().lstrip("+-")
-    if not digits.isascii() or not digits.isdigit() or len(digits) > _NUMBER_DIGITS_MAX:
+    if not _INTEGER.fullmatch(text.strip()):
         raise InvalidValue(f"{name} must be an integer")
-    return -int(digits) if text.strip().startswith("-") else int(digits)
+    return int(text)
 
 
 def _member(members: dict[str, Any], name: str, default: int) -> int:

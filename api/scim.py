@@ -160,11 +160,14 @@ class Scim:
     def _discovery(self, exchange: Exchange, endpoint: str, name: str | None) -> Answer:
         if exchange.method not in _READING:
             raise MethodNotAllowed("GET", "HEAD")
-            base: str = self._service.base(exchange.authenticated.tenant.slug)
-        if endpoint == "ServiceProviderConfig":
+        base = self._service.base(exchange.authenticated.tenant.slug)
+        if endpoint == "ResourceTypes":
+            return discovery.resource_types(exchange, base, name)
+        if endpoint == "Schemas":
+            return discovery.schemas(exchange, base, name)
+        if name is not None:
             raise NoSuchResource
-        describe = discovery.resource_types if endpoint == "ResourceTypes" else discovery.schemas
-        return describe(exchange, base, name)
+        return discovery.service_provider_config(base, self._service.config.body_bytes_max)
 
     def _account(self, exchange: Exchange, answer: Answer) -> None:
         """One metric, one log line: ids and routes, never names, bodies or query strings."""

@@ -70,7 +70,7 @@ class History(Struct, frozen=True):
 
 
 class Shown(Struct, frozen=True):
-    """A resource as it was after the entry at `position - 1`.
+    """A resource as it was after the entry at a position.
 
     exists: whether it was there then. resource: as SCIM showed it, without meta; None while it was not there.
     groups: the direct memberships it had then. changed_at: of its last change until then.
@@ -88,7 +88,7 @@ class Shown(Struct, frozen=True):
 class AsOf(Struct, frozen=True):
     """Everybody the name means or ever meant, as of a position.
 
-    position: how many entries are taken into account. at: the time asked for, when it was a time.
+    position: of the last entry that counts; -1 before the first. at: the time asked for, when it was a time.
     """
 
     subject: str
@@ -113,18 +113,18 @@ def history(reader: Reader, asked: str) -> History:
 
 
 def as_of(reader: Reader, asked: str, moment: datetime | int | None) -> AsOf:
-    """Return a subject's state at a time (all entries recorded until then), at a position, or now.
+    """Return a subject's state at a time (all entries recorded until then), after a position's entry, or now.
 
     Raises NoSuchSubject.
     """
     size, candidates = _candidates(reader, asked)
     if isinstance(moment, datetime):
-        position = min(size, reader.position_at(moment))
+        until = min(size, reader.position_at(moment))
     else:
-        position = size if moment is None else max(0, min(size, moment))
+        until = size if moment is None else min(size, moment + 1)
     at = moment if isinstance(moment, datetime) else None
-    shown = [_shown(candidate, _about(reader, candidate, position)) for candidate in candidates]
-    return AsOf(asked, position, at, shown)
+    shown = [_shown(candidate, _about(reader, candidate, until)) for candidate in candidates]
+    return AsOf(asked, until - 1, at, shown)
 
 
 def log(

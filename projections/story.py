@@ -19,7 +19,7 @@ from domain.events import (
     RequestRefused,
     UserCreated,
 )
-from ledger.entry import Cause, Entry, Erased
+from ledger.entry import Cause, Entry, Erased, Received
 from projections.attributes import flat
 from projections.requests import NO_CAUSE
 
@@ -31,7 +31,8 @@ class RequestTold(Struct, frozen=True, omit_defaults=True):
     """A request as an administrator looks for it.
 
     token_label: the initiator. activity_id: Entra's, from its ADSCIMVersion header, to search its logs for.
-    duration_us: from receipt to append. first_position: of its entries.
+    duration_us: from receipt to append. first_position: of its entries. received: the commitment to its body,
+    and whether that is kept.
     """
 
     request_id: str
@@ -53,6 +54,7 @@ class RequestTold(Struct, frozen=True, omit_defaults=True):
     quirks: list[str] = []
     ignored: list[str] = []
     duration_us: int = 0
+    received: Received | None = None
 
 
 class Change(Struct, frozen=True, omit_defaults=True):
@@ -172,6 +174,7 @@ def request_told(first: Entry, cause: Cause) -> RequestTold:
         quirks=cause.quirks,
         ignored=cause.ignored,
         duration_us=cause.elapsed_us,
+        received=cause.received,
     )
 
 

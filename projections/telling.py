@@ -37,7 +37,7 @@ def as_of(told: AsOf) -> str:
 
 
 def _shown(told: Shown, moment: str, position: int) -> Iterator[str]:
-    yield f"{told.resource_type} {told.id} {moment} ({position} entries read)"
+    yield f"{told.resource_type} {told.id} {moment} (up to position {position})"
     if told.resource is None:
         yield "  deleted by then" if told.version else "  not there yet"
         return

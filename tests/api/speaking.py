@@ -265,8 +265,10 @@ class Speaker:
         return response.json()
 
     def history(self, subject: str) -> list[Json]:
-        """The entries about one user or group, oldest first."""
-        return entries(self.asked("/history", subject=subject, count=5_000))
+        """The entries about one user or group, oldest first, each with its request."""
+        told = self.asked("/history", subject=subject)
+        (one,) = told["histories"]
+        return [change | {"request": one["requests"].get(change["request_id"])} for change in one["changes"]]
 
     def log(self, **parameters: Any) -> Any:
         return self.asked("/log", **({"count": 1_000} | parameters))

@@ -18,7 +18,7 @@ def stranger_asks(speaker: Speaker, authorization: str | None, path: str = "/Use
         return checked(stranger.request(method, f"{speaker.base}{path}", headers=headers, **more))
 
 
-NO_CREDENTIALS = [None, "", "Bearer", "Bearer ", "Basic YTpi", "Negotiate x"]
+NO_CREDENTIALS = [None, "", "Bearer", "Basic YTpi", "Negotiate x"]
 BAD_CREDENTIALS = ["Bearer x", "Bearer slt_" + "A" * 43, "Bearer slt_" + "A" * 42, "Bearer " + "é" * 47,
                    "Bearer slt_" + "'" * 43, "Bearer " + "x" * 10_000]  # fmt: skip
 

@@ -368,7 +368,6 @@ UNKNOWN_NEXT_TO_IT = {
     "filtered": op("Add", 'badges[type eq "door"].value', "7"),
     "urn": op("Add", "urn:ietf:params:scim:schemas:extension:Contoso:2.0:User:badge", "7"),
     "pathless": {"op": "Add", "value": {"shoeSize": "43"}},
-    "unknown-sub-attribute": op("Add", "name.nick", "x"),
 }
 
 
