@@ -24,12 +24,12 @@ Asked = Request[Any, Any, Any]
 
 @get("/api/{slug:str}/why", media_type=MediaType.JSON)
 async def why(request: Asked, slug: str) -> Response[bytes]:
-    """Say why a subject is deprovisioned, or that it is not; `answer` is the text for people."""
+    """Say why a subject is deprovisioned, or that it is not; `text` is for people."""
 
     def answer(reader: Reader) -> dict[str, Any]:
         told = answers.why(reader, _subject(request))
         text = "\n".join(words.explanation(explanation) for explanation in told.explanations)
-        return {**msgspec.to_builtins(told), "answer": text}
+        return {**msgspec.to_builtins(told), "text": text}
 
     return await _answered(request, slug, answer)
 

@@ -56,11 +56,13 @@ def serve(
 
 def main() -> NoReturn:
     """Run the command line; every failure is one sentence on standard error and its exit status."""
+    from cli.play import add_plays
     from cli.questions import add_questions
     from cli.verbs import add_verbs
 
     add_verbs(app)
     add_questions(app)
+    add_plays(app)
     try:
         status = app(exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
