@@ -24,7 +24,7 @@ def etag(version: int) -> str:
 
 def time_text(time: datetime) -> str:
     """RFC 3339 in UTC with milliseconds."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S.") + f"{time.microsecond // 1000:03d}Z"
+    return time.isoformat(timespec="milliseconds")[:-6] + "Z"  # The database's times are in UTC: "+00:00".
 
 
 def location(base: str, resource_type: ResourceType, resource_id: str) -> str:

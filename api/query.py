@@ -1,6 +1,7 @@
 """Query parameters as RFC 7644 §3.4.2 and §3.9 have them, from a URL or from a SearchRequest."""
 
 import re
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -29,6 +30,8 @@ class Query(Struct, frozen=True):
 
     def selection(self, resource_type: ResourceType) -> Selection | None:
         """Which attributes of resources of a type are wanted."""
+        if self.attributes is None and self.excluded_attributes is None:
+            return _default_selection(resource_type)
         return read_selection(self.attributes, self.excluded_attributes, resource_type)
 
     @property
@@ -62,7 +65,14 @@ def parameters(query: bytes) -> dict[str, str]:
 
 def selection(found: dict[str, str], resource_type: ResourceType) -> Selection | None:
     """Return which attributes the client wants. Raises InvalidValue for both parameters at once (PJ-07)."""
+    if not found:
+        return _default_selection(resource_type)
     return read_selection(found.get("attributes"), found.get("excludedattributes"), resource_type)
+
+
+@cache
+def _default_selection(resource_type: ResourceType) -> Selection | None:
+    return read_selection(None, None, resource_type)
 
 
 def list_query(found: dict[str, str]) -> Query:

@@ -177,16 +177,16 @@ class Scim:
         route = f"/{route}/{{id}}" if exchange.target else f"/{route}"
         self._service.metrics.request(route, exchange.method, answer.status, elapsed_us)
         caller = exchange.caller
-        log.info(
-            "request",
-            request_id=exchange.request_id,
-            tenant_id=caller.tenant.tenant_id if caller else None,
-            token_id=caller.token_id if caller else None,
-            method=exchange.method if exchange.method.isalpha() else "?",
-            route=route,
-            target=exchange.target[1] if exchange.target else None,
-            status=answer.status,
-            duration_us=elapsed_us,
+        self._service.access(
+            exchange.received_ns,
+            exchange.request_id,
+            caller.tenant.tenant_id if caller else None,
+            caller.token_id if caller else None,
+            exchange.method if exchange.method.isalpha() else "?",
+            route,
+            exchange.target[1] if exchange.target else None,
+            answer.status,
+            elapsed_us,
         )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from api.access import AccessLog, Write
 from api.caller import Callers
 from api.metrics import Metrics
 from api.turns import Turns
@@ -17,12 +18,13 @@ from ledger.writer import Conflict, Writer
 from projections.queries import Queries
 
 DECISIONS_MAX = 5
+_BASES_MAX = 10_000
 
 
 class Service:
     """The parts a request passes through."""
 
-    def __init__(self, config: Config, database_url: str, keys: Keys) -> None:
+    def __init__(self, config: Config, database_url: str, keys: Keys, write_line: Write) -> None:
         self.config = config
         self.database_url = database_url
         self.keys = keys
@@ -33,10 +35,17 @@ class Service:
         self.reading = Pool(database_url, "scim-ledger questions", connections=4)
         self.callers = Callers(self.lookups, keys)
         self.turns = Turns()
+        self.access = AccessLog(write_line)
+        self._bases: dict[str, str] = {}
 
     def base(self, slug: str) -> str:
         """The tenant's SCIM base URL."""
-        return f"{self.config.public_url}/scim/{slug}/v2"
+        base = self._bases.get(slug)
+        if base is None:
+            base = f"{self.config.public_url}/scim/{slug}/v2"
+            if len(self._bases) < _BASES_MAX:
+                self._bases[slug] = base
+        return base
 
     async def write(self, decide: Callable[[], Awaitable[Job]]) -> Appended:
         """Decide and append, again while something the decision rested on changed meanwhile.

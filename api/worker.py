@@ -1,10 +1,13 @@
 """One worker process: made by `serve`, told everything through its environment, gone when `serve` is gone."""
 
+import contextlib
 import ctypes
+import io
 import os
 import signal
 import sys
 from collections.abc import Mapping
+from typing import Any, BinaryIO, cast
 
 import msgspec
 import structlog
@@ -38,9 +41,10 @@ def start_worker(environ: Mapping[str, str]) -> Litestar:
         environ[DESCRIPTION], type=WorkerDescription, dec_hook=lambda kind, text: kind(text)
     )
     _die_with(description.parent_pid)
-    configure_logging()
-    service = Service(description.config, description.database_url, Keys.open(description.config.keys))
-    return create_app(service)
+    lines = Lines()
+    configure_logging(lines)
+    service = Service(description.config, description.database_url, Keys.open(description.config.keys), lines.write)
+    return create_app(service, lines.pass_on)
 
 
 def _die_with(parent_pid: int) -> None:
@@ -51,7 +55,30 @@ def _die_with(parent_pid: int) -> None:
         sys.exit("the scim-ledger that started this worker is gone")
 
 
-def configure_logging() -> None:
+class Lines(io.RawIOBase):
+    """Log lines on their way to standard error, a few milliseconds' worth with one system call."""
+
+    def __init__(self) -> None:
+        self._waiting: list[bytes] = []
+
+    def write(self, line: Any) -> int:
+        """Take a line."""
+        self._waiting.append(line)
+        return len(line)
+
+    def flush(self) -> None:
+        """Lines wait for `pass_on`: the logger asks for a flush after each."""
+
+    def pass_on(self) -> None:
+        """Write what waits."""
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            with contextlib.suppress(OSError):  # Nobody reads the log any more: serving goes on.
+                sys.stderr.buffer.write(b"".join(waiting))
+                sys.stderr.buffer.flush()
+
+
+def configure_logging(lines: Lines | None = None) -> None:
     """JSON lines on standard error: ids, never names, bodies or query strings."""
     structlog.configure(
         processors=[
@@ -60,6 +87,6 @@ def configure_logging() -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(serializer=lambda event, **_: msgspec.json.encode(event)),
         ],
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        logger_factory=structlog.BytesLoggerFactory(cast("BinaryIO", lines or sys.stderr.buffer)),
         cache_logger_on_first_use=True,
     )

@@ -143,7 +143,7 @@ def _run_workers(config: Config, url: str, listener: socket.socket) -> None:
             factory=True,
             workers=config.workers,
             loop="uvloop",
-            http="httptools",
+            http="api.protocol:Protocol",
             lifespan="on",
             access_log=False,
             log_config=None,

@@ -30,10 +30,13 @@ class Lane:
         self._packs = packs
         self._waiting: list[tuple[Key, asyncio.Future[list[Row]]]] = []
         self._busy = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def get(self, *key: Any) -> "asyncio.Future[list[Row]]":
         """Return the rows for a key, without the key. Raises Unreachable."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:  # Kept: asking asyncio each time costs a system call, getpid, to notice forks.
+            loop = self._loop = asyncio.get_running_loop()
         future: asyncio.Future[list[Row]] = loop.create_future()
         self._waiting.append((key, future))
         if not self._busy:
