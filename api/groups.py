@@ -1,7 +1,6 @@
 """/Groups: attributes as with users; members are edges, and no request loads a member list to change one member."""
 
 from collections.abc import Callable
-from uuid import uuid4
 
 from msgspec import Struct
 
@@ -24,6 +23,7 @@ from domain.selections import Selection
 from ledger.entry import Tenant
 from ledger.jobs import GroupRow, Job, Membership
 from ledger.lookups import StoredGroup
+from ledger.randomness import random_id
 from projections.directory import group_row, resource_of
 
 Deciding = Callable[[Group], tuple[list[GroupEvent], MemberChange | None]]
@@ -58,7 +58,7 @@ async def create(service: Service, exchange: Exchange, selection: Selection | No
     reading = read_resource(body, GROUP, exchange.authenticated.profile)
     exchange.quirks, exchange.ignored = reading.quirks, reading.ignored
     exchange.subjects = list(reading.members or ())
-    group_id = str(uuid4())
+    group_id = random_id()
     events = groups.create(group_id, reading)
     row = group_row(tenant.tenant_id, _fold(None, events), tenant.settings)
 
@@ -173,8 +173,9 @@ async def _changed(
     for version, event in enumerate(events, 1):
         recording.add(event, f"groups/{group.id}", version, group.id, bumps=True)
     if events:
-        row = group_row(tenant.tenant_id, _fold(group, events), tenant.settings)
-        if row.name_key != group_row(tenant.tenant_id, group, tenant.settings).name_key:
+        changed = _fold(group, events)
+        row = group_row(tenant.tenant_id, changed, tenant.settings)
+        if changed.resource["displayName"] != group.resource["displayName"]:
             await _claim_name(service, tenant, row)
         if row.unique_name_key is not None:
             job.names.append((row.unique_name_key, group.id, True))

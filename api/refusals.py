@@ -55,7 +55,7 @@ class Refusals:
         while len(self._recent) > _REMEMBERED:
             _, oldest = self._recent.popitem(last=False)
             await self._flush(oldest)
-        await asyncio.shield(self._writer.append(refused(exchange, error)))
+        await self._writer.append(refused(exchange, error))
 
     async def sweep(self, *, everything: bool = False) -> None:
         """Record the counts of minutes that are over; of all of them when the service stops."""

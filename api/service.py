@@ -1,6 +1,5 @@
 """What every handler needs, made once a process."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from api.access import AccessLog, Write
@@ -50,12 +49,12 @@ class Service:
     async def write(self, decide: Callable[[], Awaitable[Job]]) -> Appended:
         """Decide and append, again while something the decision rested on changed meanwhile.
 
-        The job's write completes even if the request is cancelled: what was decided is not half done.
+        A queued job is written even if its request is cancelled: nothing waits for the request.
         """
         for _ in range(DECISIONS_MAX):
             job = await decide()
             try:
-                return await asyncio.shield(self.writer.append(job))
+                return await self.writer.append(job)
             except Conflict:
                 continue
         raise Unavailable(1, "the resource is changing too fast, try again")

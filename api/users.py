@@ -1,7 +1,6 @@
 """/Users: each request read, decided, recorded, answered."""
 
 from collections.abc import Callable, Iterable
-from uuid import uuid4
 
 from api.answers import location, resource_answer, shows, user_bytes
 from api.conditions import check_if_match, not_modified
@@ -19,6 +18,7 @@ from domain.selections import Selection
 from domain.users import User
 from ledger.jobs import Job, Membership, UserRow
 from ledger.lookups import StoredResource, StoredUser
+from ledger.randomness import random_id
 from projections.directory import resource_of, user_row
 
 
@@ -39,7 +39,7 @@ async def create(service: Service, exchange: Exchange, selection: Selection | No
     body = parse_json(await exchange.read_body(service.config.body_bytes_max))
     reading = read_resource(body, USER, caller.profile)
     exchange.quirks, exchange.ignored = reading.quirks, reading.ignored
-    user_id = str(uuid4())
+    user_id = random_id()
     events = users.create(user_id, reading)
     row = user_row(caller.tenant.tenant_id, _fold(None, events))
     decided = False
@@ -109,8 +109,9 @@ async def _change(
         if not events:
             after = None
             return unchanged(exchange, 200, before.version)
-        after = user_row(tenant_id, _fold(user, events))
-        if after.name_key != user_row(tenant_id, user).name_key:
+        changed = _fold(user, events)
+        after = user_row(tenant_id, changed)
+        if changed.resource["userName"] != user.resource["userName"]:
             await _claim_name(service, tenant_id, after)
         return _changed(exchange, before, after, events)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import gc
 import io
 import os
 import signal
@@ -41,6 +42,10 @@ def start_worker(environ: Mapping[str, str]) -> Litestar:
         environ[DESCRIPTION], type=WorkerDescription, dec_hook=lambda kind, text: kind(text)
     )
     _die_with(description.parent_pid)
+    # What the modules made stays for good: looking through it at every collection would stall requests.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
     lines = Lines()
     configure_logging(lines)
     service = Service(description.config, description.database_url, Keys.open(description.config.keys), lines.write)

@@ -48,7 +48,9 @@ _COLUMNS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("received_subjects", texts),
 )  # fmt: skip
 
-CALL = "select size, recorded, failed, base from ledger_append(%b, %b, " + ", ".join(["%b"] * len(_COLUMNS)) + ")"
+# In Postgres' own placeholders: psycopg does not remember how it read a statement as long as this.
+_PLACEHOLDERS = ", ".join(f"${number}" for number in range(1, len(_COLUMNS) + 3))
+CALL = f"select size, recorded, failed, base from ledger_append({_PLACEHOLDERS})"  # noqa: S608
 
 
 class Appended(Struct, frozen=True):

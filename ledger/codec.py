@@ -5,7 +5,6 @@ key of the person it is about, else under the tenant's. The leaf holds its commi
 ciphertext can be re-made under another key, what was said cannot.
 """
 
-import os
 from base64 import b64encode
 from typing import Any
 
@@ -16,6 +15,7 @@ from msgspec import Raw, Struct
 from domain.events import EVENT_BY_NAME, Event
 from domain.upcasts import upcast
 from ledger.entry import Cause, Erased, Stream
+from ledger.randomness import random_bytes
 from ledger.vault import SALT_BYTES, KeyDestroyed, Sealer, SealerOf, commit
 
 _encode = msgspec.json.Encoder().encode
@@ -57,7 +57,7 @@ def encode_payload(event: Event, cause: bytes) -> bytes:
 
 def seal_payload(payload: bytes, sealer: Sealer, origin: str, stream: str) -> tuple[bytes, bytes]:
     """Return (commitment, sealed payload)."""
-    salt = os.urandom(SALT_BYTES)
+    salt = random_bytes(SALT_BYTES)
     return commit(salt, payload), sealer.seal(salt + payload, _context(origin, stream))
 
 

@@ -15,7 +15,7 @@ def append(connection: psycopg.Connection[Any], job: Job) -> Appended:
     """Write one job now. Raises Conflict when a precondition does not hold."""
     arrays.register(connection.adapters)
     batch = Batch([job])
-    with psycopg.Cursor(connection) as cursor:
+    with psycopg.RawCursor(connection) as cursor:
         cursor.execute(CALL, batch.arguments(datetime.now(UTC)), binary=True)
         row = cursor.fetchone()
     assert row is not None

@@ -18,6 +18,7 @@ from domain.events import Event, SettingChanged, TokenIssued, TokenRevoked
 from ledger.codec import encode_cause, encode_payload, seal_payload
 from ledger.entry import Cause, Settings, Tenant, TenantId
 from ledger.jobs import Job, NewEntry
+from ledger.randomness import random_id
 from ledger.single import append
 from ledger.vault import Keys, Vault
 
@@ -110,7 +111,7 @@ def issue_token(
     Raises TenantRefused when label, scopes or profile are not possible.
     """
     _check_token(label, scopes, profile)
-    token_id, secret = str(uuid4()), SECRET_PREFIX + secrets.token_urlsafe(32)
+    token_id, secret = random_id(), SECRET_PREFIX + secrets.token_urlsafe(32)
     expiry = expires_at.astimezone(UTC).isoformat() if expires_at else None
     event = TokenIssued(token_id, label, list(scopes), profile, expiry)
     with connection.transaction():
@@ -178,7 +179,7 @@ def change_setting(connection: Connection, tenant: Tenant, vault: Vault, setting
         connection.execute("select from tenants where tenant_id = %s for no key update", (tenant.tenant_id,))
         if setting == "group_names_unique":
             _claim_group_names(connection, tenant, unique=after)
-        job = Job(tenant.tenant_id, str(uuid4()), OPERATOR)
+        job = Job(tenant.tenant_id, random_id(), OPERATOR)
         version = _stream_version(connection, tenant, "tenant")
         _record(
             job,
@@ -222,7 +223,7 @@ def _stream_version(connection: Connection, tenant: Tenant, stream: str) -> int:
 
 
 def _token_job(tenant: Tenant, vault: Vault, token_id: str, event: Event, *, version: int) -> Job:
-    job = Job(tenant.tenant_id, str(uuid4()), OPERATOR)
+    job = Job(tenant.tenant_id, random_id(), OPERATOR)
     stream = f"tokens/{token_id}"
     job.streams_at.append((stream, version - 1))
     _record(job, tenant, vault, stream, version, token_id, event)

@@ -11,13 +11,13 @@ from base64 import b64encode
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from uuid import uuid4
 
 import psycopg
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ledger.entry import TenantId
+from ledger.randomness import random_bytes, random_id
 
 KEY_BYTES = 32
 SALT_BYTES = 32
@@ -45,7 +45,7 @@ class Sealer:
 
     def seal(self, plain: bytes, context: bytes) -> bytes:
         """Encrypt; `context` binds the result to its place and has to be given again to open it."""
-        nonce = os.urandom(_NONCE_BYTES)
+        nonce = random_bytes(_NONCE_BYTES)
         return _ENVELOPE + nonce + self._cipher.encrypt(nonce, plain, context)
 
     def open(self, sealed: bytes, context: bytes) -> bytes:
@@ -115,8 +115,8 @@ class Vault:
     @staticmethod
     def make_tenant_key(tenant_id: TenantId, keys: Keys) -> tuple[str, bytes]:
         """Return (key id, wrapped key) for a new tenant."""
-        key_id = str(uuid4())
-        return key_id, keys.master.seal(os.urandom(KEY_BYTES), _tenant_context(tenant_id, key_id))
+        key_id = random_id()
+        return key_id, keys.master.seal(random_bytes(KEY_BYTES), _tenant_context(tenant_id, key_id))
 
     @classmethod
     def open(cls, tenant_id: TenantId, key_id: str, wrapped: bytes, keys: Keys) -> "Vault":
@@ -145,13 +145,13 @@ class Vault:
 
         owner: the id of the subject or request, which the wrapping is bound to.
         """
-        key = os.urandom(KEY_BYTES)
-        key_id = str(uuid4())
+        key = random_bytes(KEY_BYTES)
+        key_id = random_id()
         return Sealer(key_id, key), self.tenant_key.seal(key, owner.encode())
 
     def request_key(self, request_id: str) -> tuple[Sealer, bytes]:
         """Make the key of a received request; its id is the request's."""
-        key = os.urandom(KEY_BYTES)
+        key = random_bytes(KEY_BYTES)
         return Sealer(request_id, key), self.tenant_key.seal(key, request_id.encode())
 
     def unwrap(self, owner: str, key_id: str, wrapped: bytes) -> Sealer:
@@ -165,7 +165,7 @@ def _tenant_context(tenant_id: TenantId, key_id: str) -> bytes:
 
 def receive(body: bytes, sealer: Sealer, request_id: str) -> tuple[str, bytes]:
     """Seal a request's body as it was received; returns (base64 commitment, sealed salt and body)."""
-    salt = os.urandom(SALT_BYTES)
+    salt = random_bytes(SALT_BYTES)
     return b64encode(commit(salt, body)).decode(), sealer.seal(salt + body, request_id.encode())
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection, AsyncCursor
+from psycopg import AsyncConnection, AsyncRawCursor
 
 from ledger.batch import CALL, Appended, Batch
 from ledger.connections import KeptConnection, is_lost
@@ -187,7 +187,7 @@ class Lane:
             return []
         await self._replan(connection)
         batch = Batch([queued.job for queued in todo])
-        cursor = AsyncCursor(connection)
+        cursor = AsyncRawCursor(connection)
         cursor.format = psycopg.pq.Format.BINARY
         await cursor.execute(CALL, batch.arguments(datetime.now(UTC)), prepare=True)
         answer: Any = await cursor.fetchone()
