@@ -1,12 +1,13 @@
-"""The verbs that ask: why, history, show, log."""
+"""The verbs that ask: why, history, show, log, replay."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import msgspec
 from cyclopts import App, Parameter
 
-from cli.exits import Misused, NoSubject
+from cli.exits import Failed, Misused, NoSubject
 
 Flag = Annotated[str | None, Parameter(negative="")]
 
@@ -17,6 +18,7 @@ def add_questions(app: App) -> None:
     app.command(history)
     app.command(show)
     app.command(log)
+    app.command(replay)
 
 
 def why(
@@ -125,3 +127,70 @@ def _ask(
             raise NoSubject(str(error)) from None
     answer = msgspec.json.encode(told).decode() + "\n" if as_json else text(told)
     print(answer, end="")  # noqa: T201  # What the command is asked for.
+
+
+def replay(
+    tenant: str | None = None, /, *, repair: bool = False, json: bool = False,
+    data: Flag = None, database_url: Flag = None, keys: Flag = None,
+) -> int:  # fmt: skip
+    """Read every entry again and compare with the live tables, row by row and column by column.
+
+    Exit status: 0 equal, or repaired; 1 different or failed; 2 usage.
+
+    Parameters
+    ----------
+    tenant: the tenant to compare; all of them without it.
+    repair: put right the rows that differ, under the tenant's lock.
+    """
+    from cli.connect import reach
+    from ledger.config import read_config
+    from ledger.reader import Reader
+    from ledger.tenants import list_tenants
+    from ledger.vault import Vault
+    from projections.replay import LedgerMoved
+    from projections.replay import replay as run
+
+    config = read_config(data=data, database_url=database_url, keys=keys)
+    with reach(config) as (connection, keyring):
+        tenants = [each for each in list_tenants(connection) if tenant in (None, each.slug)]
+    if not tenants:
+        raise Failed(f"there is no tenant {tenant}; ./scim-ledger tenant list shows all")
+    done = []
+    for each in tenants:
+        with reach(config) as (connection, keyring), _progress(each.slug) as progress:
+            reader = Reader(connection, each, Vault.load(connection, each.tenant_id, keyring))
+            try:
+                done.append(run(reader, repair=repair, progress=progress))
+            except LedgerMoved as error:
+                raise Failed(str(error)) from None
+    text = msgspec.json.encode(done).decode() if json else "\n".join(_replayed(one) for one in done)
+    print(text)  # noqa: T201  # What the command is asked for.
+    return 0 if all(one.equal or one.repaired for one in done) else 1
+
+
+def _replayed(told: Any) -> str:
+    rows = ", ".join(f"{count:,} {name}" for name, count in told.rows.items())
+    if told.equal:
+        return f"{told.tenant}: equal. {told.size:,} entries read again; {rows} compared in every column."
+    lines = [f"{told.tenant}: {len(told.differences)} rows differ from what {told.size:,} entries add up to."]
+    for difference in told.differences[:20]:
+        key = ", ".join(f"{name} {value}" for name, value in difference.key.items() if name != "tenant_id")
+        what = f"differs in {', '.join(difference.columns)}" if difference.columns else "is missing"
+        if not difference.columns and difference.replayed is None:
+            what = "is one too many"
+        lines.append(f"  {difference.table}: {key} {what}")
+    if told.repaired:
+        lines.append(f"  repaired: {told.repaired} rows written or removed")
+    return "\n".join(lines)
+
+
+@contextmanager
+def _progress(slug: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on standard error, on a terminal only."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(f"{slug}: entries", total=None)
+        yield lambda position, size: bar.update(task, completed=position, total=size)

@@ -1,7 +1,7 @@
 """Entries, read back: a stream's history, what is about somebody, everything after a position."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -96,9 +96,14 @@ class Reader:
         with psycopg.Cursor(self.connection) as cursor:
             return cursor.execute(query, (self.tenant.tenant_id, *parameters), binary=True).fetchall()
 
-    def _load_keys(self, rows: Iterable[StoredRow]) -> None:
-        """Fetch the keys of the people on a page with one statement."""
-        wanted = {row[8]: row[4] for row in rows if row[8] not in self._sealers}
+    def _load_keys(self, rows: Sequence[StoredRow]) -> None:
+        """Have the keys of everybody on a page at hand; fetch those that are not with one statement."""
+        wanted: dict[str, str] = {}
+        for row in rows:
+            if row[8] in self._sealers:
+                self._sealers.move_to_end(row[8])
+            else:
+                wanted[row[8]] = row[4]
         if not wanted:
             return
         found = self._rows(
@@ -108,9 +113,9 @@ class Reader:
         )
         for subject_id, key_id, wrapped in found:
             self._sealers[key_id] = self._vault.unwrap(subject_id, key_id, bytes(wrapped))
-        while len(self._sealers) > _KEYS_KEPT + len(wanted):
+        self._sealers.move_to_end(self._vault.tenant_key.key_id)
+        while len(self._sealers) > max(_KEYS_KEPT, len(rows) + 1):  # None that this page needs goes.
             self._sealers.popitem(last=False)
-            self._sealers[self._vault.tenant_key.key_id] = self._vault.tenant_key
 
     def _entry(self, row: StoredRow) -> Entry:
         position, stream, version, event_type, subject_id, request_id, recorded_at, payload, key_id = row
