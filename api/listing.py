@@ -81,7 +81,8 @@ async def _point(
 
 
 async def _shown(
-    service: Service, tenant_id: int, base: str, resource_type: ResourceType, stored: StoredResource, selection: Selection | None
+    service: Service, tenant_id: int, base: str, resource_type: ResourceType, stored: StoredResource,
+    selection: Selection | None,
 ) -> bytes:  # fmt: skip
     if resource_type is USER:
         groups = []

@@ -38,7 +38,8 @@ class Recording:
         self._sealers: list[Sealer] = []
 
     def add(
-        self, event: Event, stream: str, version: int, subject_id: str, sealer: Sealer | None = None, *, bumps: bool = False
+        self, event: Event, stream: str, version: int, subject_id: str, sealer: Sealer | None = None,
+        *, bumps: bool = False,
     ) -> int:  # fmt: skip
         """Add an entry; returns its index. `sealer` is the person's; without one the tenant's key seals."""
         sealer = sealer or self.caller.vault.tenant_key

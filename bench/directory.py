@@ -86,9 +86,7 @@ def load_users(directory: Directory, count: int, progress: Progress) -> Outcome:
             progress(done)
 
     calls = posts(directory, ((user_name(n), n) for n in range(started, count)))
-    outcome = drive(
-        directory.scim, calls, connections=LOADERS, seconds=1e9, wanted=frozenset({201}), learn=learn
-    )
+    outcome = drive(directory.scim, calls, connections=LOADERS, seconds=1e9, wanted=frozenset({201}), learn=learn)
     if outcome.bad or not all(ids):
         raise NotLoaded(f"{outcome.bad} of {count} users were not created: {outcome.first_bad}")
     return outcome
@@ -131,12 +129,9 @@ def new_groups(directory: Directory, names: Sequence[str], members: Sequence[Seq
         ids[call.fragment.decode()] = resource_id(answer)
 
     calls = (
-        Call(_group_request(directory, name, some), name.encode())
-        for name, some in zip(names, members, strict=True)
+        Call(_group_request(directory, name, some), name.encode()) for name, some in zip(names, members, strict=True)
     )
-    outcome = drive(
-        directory.scim, calls, connections=LOADERS, seconds=1e9, wanted=frozenset({201}), learn=learn
-    )
+    outcome = drive(directory.scim, calls, connections=LOADERS, seconds=1e9, wanted=frozenset({201}), learn=learn)
     if outcome.bad:
         raise NotLoaded(f"{outcome.bad} of {len(names)} groups were not made: {outcome.first_bad}")
     return list(ids.values())

@@ -82,9 +82,7 @@ def site(arguments: Arguments, console: Console) -> Iterator[Site]:
     """Start a service on a new data folder, or take the running one that was named."""
     if arguments.base_url:
         tenants = iter(arguments.tenants)
-        yield Site(
-            lambda _: directory(arguments.base_url, *next(tenants).split(":", 2)), arguments.database_url
-        )
+        yield Site(lambda _: directory(arguments.base_url, *next(tenants).split(":", 2)), arguments.database_url)
         return
     folder = Path(tempfile.mkdtemp(prefix="scim-ledger-bench-", dir=arguments.data))
     folder.chmod(0o755)  # The database server may run as another account.

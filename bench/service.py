@@ -109,9 +109,7 @@ class Service:
         until = time.monotonic() + START_S_MAX
         while time.monotonic() < until:
             if self.process.poll() is not None:
-                raise ServiceFailed(
-                    f"serve ended with status {self.process.returncode}:\n{self.last_words()}"
-                )
+                raise ServiceFailed(f"serve ended with status {self.process.returncode}:\n{self.last_words()}")
             try:
                 if httpx.get(f"{self.base_url}/healthz", timeout=2).status_code == 200:
                     return

@@ -16,7 +16,7 @@ from domain.matching import holds_within
 from domain.members import MemberChange
 from domain.paths import Path
 from domain.profiles import Profile
-from domain.reading import ELEMENTS_MAX, Reader, element_key
+from domain.reading import ELEMENTS_MAX, Reader, collapsed, element_key
 
 
 class Step(Struct, frozen=True):
@@ -208,18 +208,16 @@ def _set(
         if merged:
             after.append(merged)
             changed.append(merged)
-    if given.get("primary") is not True or "primary" not in attribute.subs:
-        return after
-    reader.one_primary(attribute, changed)  # Fresh dicts of `_merged`: may be changed.
-    return _demoted(after, changed[0])
+    if given.get("primary") is True and "primary" in attribute.subs:
+        reader.one_primary(attribute, changed)  # Fresh dicts of `_merged`: may be changed.
+        after = _demoted(after, changed[0])
+    return collapsed(attribute, after) if len(after) > 1 else after
 
 
 def _demoted(elements: list[JsonObject], primary: JsonObject) -> list[JsonObject]:
     """The elements with no other one primary (PD-06)."""
     return [
-        {**element, "primary": False}
-        if element.get("primary") is True and element is not primary
-        else element
+        {**element, "primary": False} if element.get("primary") is True and element is not primary else element
         for element in elements
     ]
 
@@ -260,8 +258,7 @@ def _without(attribute: Attribute, before: list[Any], named: list[Any]) -> list[
         element
         for element in before
         if not any(
-            all(_prepared(attribute, name, element.get(name)) == part for name, part in one.items())
-            for one in wanted
+            all(_prepared(attribute, name, element.get(name)) == part for name, part in one.items()) for one in wanted
         )
     ]
 

@@ -170,9 +170,7 @@ def _immutable(top: tuple[Attribute, ...], qualified: list[tuple[str, Attribute]
             yield Place(urn, attribute)
 
 
-def _places(
-    core_urn: str, top: tuple[Attribute, ...], qualified: list[tuple[str, Attribute]]
-) -> dict[str, Place]:
+def _places(core_urn: str, top: tuple[Attribute, ...], qualified: list[tuple[str, Attribute]]) -> dict[str, Place]:
     """Every spelling of every place, in lower case; see `ResourceType.places`."""
     places: dict[str, Place] = {}
     unqualified: dict[str, int] = {}
@@ -188,9 +186,7 @@ def _places(
     return places
 
 
-def _write_places(
-    places: dict[str, Place], prefixes: list[str], extension: str | None, attribute: Attribute
-) -> None:
+def _write_places(places: dict[str, Place], prefixes: list[str], extension: str | None, attribute: Attribute) -> None:
     for prefix in prefixes:
         name = prefix.lower() + attribute.name.lower()
         places[name] = Place(extension, attribute)

@@ -150,22 +150,17 @@ def strike_out(body: Any, resource_types: tuple[ResourceType, ...]) -> Any:
     body: as `parse_json` returns it, so that its depth is bounded.
     """
     never = frozenset[str]().union(*(resource_type.never_returned for resource_type in resource_types))
-    return (
-        _struck(body, re.compile("|".join(map(re.escape, sorted(never))), re.IGNORECASE)) if never else body
-    )
+    return _struck(body, re.compile("|".join(map(re.escape, sorted(never))), re.IGNORECASE)) if never else body
 
 
 def _struck(body: Any, secret: re.Pattern[str]) -> Any:
     if isinstance(body, dict):
         targeted = any(
-            name.lower() == "path" and isinstance(part, str) and secret.search(part)
-            for name, part in body.items()
+            name.lower() == "path" and isinstance(part, str) and secret.search(part) for name, part in body.items()
         )
         return {
             _struck_text(name, secret): (
-                STRUCK
-                if secret.search(name) or (targeted and name.lower() == "value")
-                else _struck(part, secret)
+                STRUCK if secret.search(name) or (targeted and name.lower() == "value") else _struck(part, secret)
             )
             for name, part in body.items()
         }

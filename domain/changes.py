@@ -44,7 +44,5 @@ def after_put(before: JsonObject, reading: Reading, resource_type: ResourceType)
         value = stored(before, place.path)
         if value is not None and not same(place.attribute, value, stored(reading.resource, place.path)):
             raise Mutability(f"{place.path} is immutable")
-    kept = {
-        name: before[name] for name in KEPT_WHEN_OMITTED if name in before and name not in reading.assigned
-    }
+    kept = {name: before[name] for name in KEPT_WHEN_OMITTED if name in before and name not in reading.assigned}
     return {**reading.resource, **kept} if kept else reading.resource

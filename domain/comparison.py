@@ -11,9 +11,7 @@ from datetime import datetime
 from typing import Any
 from unicodedata import decomposition, normalize
 
-_DATE_TIME = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:(Z)|([+-])(\d\d):(\d\d))?", re.ASCII
-)
+_DATE_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:(Z)|([+-])(\d\d):(\d\d))?", re.ASCII)
 _EPOCH = datetime(1970, 1, 1)
 _WIDTH = {
     code: chr(int(decomposition(chr(code)).split()[-1], 16))

@@ -193,8 +193,10 @@ class _Parser:
         if place is None:  # Another resource type may know it: read over it (FI-32).
             self.at = _closing_bracket(self.text, self.at)
             if self.text.startswith(".", self.at):
-                return self.behind_bracket(None)
-            return Constant(False)
+                known, self.resolve = self.resolve, _none  # Its name is a sub-attribute's, not one of ours.
+                self.behind_bracket(None)
+                self.resolve = known
+            return Constant(False)  # Whatever is asked of an element: there is none.
         inner = self.within(place)
         if not self.text.startswith(".", self.at):
             return Within(place, inner)

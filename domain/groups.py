@@ -76,10 +76,7 @@ def member_events(
 
 
 def _changes(group: Group, after: JsonObject) -> list[GroupEvent]:
-    return [
-        AttributeChanged(attribute, old, new)
-        for attribute, old, new in difference(group.resource, after, GROUP)
-    ]
+    return [AttributeChanged(attribute, old, new) for attribute, old, new in difference(group.resource, after, GROUP)]
 
 
 def evolve(group: Group | None, event: GroupEvent) -> Group | None:

@@ -121,9 +121,7 @@ def selected(change: MemberChange, elements: Iterable[JsonObject]) -> MemberChan
         _advance(state, step.action, found)
         plain.append(MemberStep(step.action, found))
     result = member_change(plain)
-    return MemberChange(
-        result.clear, result.present, result.explicit - (unnamed - named), result.expected, ()
-    )
+    return MemberChange(result.clear, result.present, result.explicit - (unnamed - named), result.expected, ())
 
 
 def _advance(state: dict[str, JsonObject], action: str, ids: tuple[str, ...] | None) -> None:
@@ -141,9 +139,7 @@ def _advance(state: dict[str, JsonObject], action: str, ids: tuple[str, ...] | N
             state.setdefault(member_id, {"value": member_id})
 
 
-def resolve(
-    change: MemberChange, open_members: Mapping[str, bool]
-) -> tuple[list[str], list[tuple[str, bool]]]:
+def resolve(change: MemberChange, open_members: Mapping[str, bool]) -> tuple[list[str], list[tuple[str, bool]]]:
     """Which edges open, and which close with whether an operation named the member.
 
     change: without steps, see `selected`. open_members: id -> whether it is a member now, for every id in

@@ -250,6 +250,8 @@ class _Reading:
                 raise InvalidValue(f"{place.path} is required")
             return None
         if place.sub is not None:
+            if value == "" and leaf is attribute.value and not attribute.multi_valued:
+                return None  # An empty reference is none, however it is written (RX-07).
             return self.reader.elements(leaf, value) if leaf.multi_valued else self.reader.simple(leaf, value)
         if path.expression is not None:
             if type(value) is list and len(value) == 1:
@@ -288,7 +290,10 @@ class _Reading:
         if op == "remove":
             self.members.append(MemberStep("remove", ids, unnamed))
             return
-        given = () if value is None else member_ids(self.reader, attribute, _with_value(value, ids))
+        if value is None:  # `replace` by null: as of any other element, but one has to be there.
+            self.members += [MemberStep("expect", ids, unnamed), MemberStep("remove", ids, unnamed)]
+            return
+        given = member_ids(self.reader, attribute, _with_value(value, ids))
         if not set(given) <= set(ids or ()):
             raise Mutability(f"{attribute.name}.value is immutable")
         self.members.append(MemberStep("add" if op == "add" and ids else "expect", ids, unnamed))
@@ -300,9 +305,7 @@ def _is_ours(place: Place) -> bool:
 
 
 def _names_patch(schemas: Any) -> bool:
-    return type(schemas) is list and any(
-        type(uri) is str and uri.lower() == PATCH_OP.lower() for uri in schemas
-    )
+    return type(schemas) is list and any(type(uri) is str and uri.lower() == PATCH_OP.lower() for uri in schemas)
 
 
 def _check_schemas_step(op: str, value: Any) -> None:

@@ -15,10 +15,9 @@ from domain.filters import parse_value_filter
 
 PATH_CHARACTERS_MAX = 8_192
 
-_ATTRIBUTE_PATH = re.compile(
-    r"(?:urn:[^\s\[\]\"()]+[:.])?[A-Za-z$][\w$-]*(?:\.[A-Za-z$][\w$-]*)?", re.ASCII | re.I
-)
+_ATTRIBUTE_PATH = re.compile(r"(?:urn:[^\s\[\]\"()]+[:.])?[A-Za-z$][\w$-]*(?:\.[A-Za-z$][\w$-]*)?", re.ASCII | re.I)
 _SUB_ATTRIBUTE = re.compile(r"\.([A-Za-z$][\w$-]*)", re.ASCII)
+_BRACKETS = re.compile(r" *\[ *[A-Za-z$(].*\](?:\.[A-Za-z$][\w$-]*)?", re.ASCII | re.DOTALL)
 _INDEX = re.compile(r"\s*-?[0-9]*\s*\]")
 
 
@@ -68,6 +67,8 @@ def parse_path(text: str, resource_type: ResourceType) -> Path:
     head = head.rstrip(" ")
     place = resource_type.places.get(head.lower())
     if place is None:
+        if not _BRACKETS.fullmatch(text, len(head)):
+            raise InvalidPath("the path is malformed")
         raise _no_such_path(head, resource_type)
     return _filtered(text, head, place)
 

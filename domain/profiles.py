@@ -26,9 +26,7 @@ class Profile(Struct, frozen=True):
     drops_valueless: bool
 
 
-LENIENT = Profile(
-    "lenient", ignores_unknown=True, keeps_first_primary=True, replace_creates=True, drops_valueless=True
-)
+LENIENT = Profile("lenient", ignores_unknown=True, keeps_first_primary=True, replace_creates=True, drops_valueless=True)
 STRICT = Profile(
     "strict", ignores_unknown=False, keeps_first_primary=False, replace_creates=False, drops_valueless=False
 )
@@ -113,9 +111,7 @@ QUIRKS = {
         ),
         Quirk(UNKNOWN_SCHEMA, "RX-10", "Entra, 2025-02", "URIs in `schemas` that we do not know are dropped"),
         Quirk(MISSING_SCHEMAS, "RX-11", "authentik, 2025", "no `schemas`: the endpoint implies it"),
-        Quirk(
-            SCIM_1_SCHEMA, "RX-12", "OneLogin, 2025", "urn:scim:schemas:core:1.0 counts as the core schema"
-        ),
+        Quirk(SCIM_1_SCHEMA, "RX-12", "OneLogin, 2025", "urn:scim:schemas:core:1.0 counts as the core schema"),
         Quirk(
             UNDECLARED_EXTENSION,
             "RX-12",
@@ -128,24 +124,16 @@ QUIRKS = {
             "PingOne, 2025",
             "two values marked primary in one request: the first stays so (lenient only, DEC-08)",
         ),
-        Quirk(
-            OBJECT_FOR_ARRAY, "RX-23", "several, 2025", "one object for a multi-valued attribute: one element"
-        ),
+        Quirk(OBJECT_FOR_ARRAY, "RX-23", "several, 2025", "one object for a multi-valued attribute: one element"),
         Quirk(
             ARRAY_FOR_OBJECT,
             "RX-07",
             "Entra's guide, 2025-02",
             "an array of exactly one object for a singular complex attribute: that object",
         ),
-        Quirk(
-            MEMBER_BY_REF, "GR-10", "several, 2025", "a member with `$ref` only: the id is its last segment"
-        ),
-        Quirk(
-            BARE_MEMBER_IDS, "RX-36", "Microsoft's sample collection, 2025", "members as ids, not as objects"
-        ),
-        Quirk(
-            EMPTY_OPERATIONS, "RX-37", "Entra's validator, 2025", "`Operations: []` changes nothing (DEC-26)"
-        ),
+        Quirk(MEMBER_BY_REF, "GR-10", "several, 2025", "a member with `$ref` only: the id is its last segment"),
+        Quirk(BARE_MEMBER_IDS, "RX-36", "Microsoft's sample collection, 2025", "members as ids, not as objects"),
+        Quirk(EMPTY_OPERATIONS, "RX-37", "Entra's validator, 2025", "`Operations: []` changes nothing (DEC-26)"),
         Quirk(
             FILTER_ON_SINGULAR,
             "RX-07",

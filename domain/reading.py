@@ -152,15 +152,16 @@ class Reader:
 
 
 def collapsed(attribute: Attribute, elements: list[JsonObject]) -> list[JsonObject]:
-    """The elements, those that are equal merged into the first of them (PD-09, PD-10)."""
+    """The elements, those that are equal merged in the place of the first of them (PD-09, PD-10, RS-20)."""
     found: dict[Any, JsonObject] = {}
     for element in elements:
         key = element_key(attribute, element)
-        if key in found:
-            found[key].update(element)
-        else:
-            found[key] = element
-    return list(found.values())
+        first = found.setdefault(key, element)
+        if first is not element:
+            found[key] = {**first, **element}
+            if first.get("primary") is True:
+                found[key]["primary"] = True
+    return list(found.values()) if len(found) < len(elements) else elements
 
 
 def element_key(attribute: Attribute, element: JsonObject) -> Any:

@@ -95,9 +95,7 @@ def read_resource(body: JsonObject, resource_type: ResourceType, profile: Profil
     for attribute in resource_type.required:
         if not resource.get(attribute.name):
             raise InvalidValue(f"{attribute.name} is required")
-    return Reading(
-        resource, password_given, members, frozenset(assigned), tuple(reader.quirks), tuple(reader.ignored)
-    )
+    return Reading(resource, password_given, members, frozenset(assigned), tuple(reader.quirks), tuple(reader.ignored))
 
 
 def _read_extension(reader: Reader, schema: Schema, value: Any, assigned: set[str]) -> JsonObject:
@@ -125,9 +123,7 @@ def _read_extension(reader: Reader, schema: Schema, value: Any, assigned: set[st
     return read
 
 
-def _check_schemas(
-    reader: Reader, body: JsonObject, resource_type: ResourceType, resource: JsonObject
-) -> None:
+def _check_schemas(reader: Reader, body: JsonObject, resource_type: ResourceType, resource: JsonObject) -> None:
     """`schemas` has to name the endpoint's core schema if it is there at all (RS-04, RX-10 to RX-12)."""
     given = body.get("schemas")
     if given is None:
@@ -214,9 +210,7 @@ def _plain(element: Any) -> Any:
     )
 
 
-def difference(
-    before: JsonObject, after: JsonObject, resource_type: ResourceType
-) -> list[tuple[str, Any, Any]]:
+def difference(before: JsonObject, after: JsonObject, resource_type: ResourceType) -> list[tuple[str, Any, Any]]:
     """What changed from one resource to another: (attribute, before, after), in the order of the schemas.
 
     Extension attributes are called `urn:…:name`. None stands for unassigned. Values that are the `same` do
@@ -228,9 +222,7 @@ def difference(
     return changes
 
 
-def _differences(
-    before: JsonObject, after: JsonObject, resource_type: ResourceType
-) -> Iterator[tuple[str, Any, Any]]:
+def _differences(before: JsonObject, after: JsonObject, resource_type: ResourceType) -> Iterator[tuple[str, Any, Any]]:
     for name in before.keys() | after.keys():
         old, new = before.get(name), after.get(name)
         if old is new:

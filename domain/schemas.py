@@ -65,9 +65,7 @@ def _reference(name: str, description: str, *types: str, **characteristics: Any)
 
 
 def _complex(name: str, description: str, *subs: Attribute, **characteristics: Any) -> Attribute:
-    return Attribute(
-        name=name, type="complex", description=description, sub_attributes=subs, **characteristics
-    )
+    return Attribute(name=name, type="complex", description=description, sub_attributes=subs, **characteristics)
 
 
 def _plural(name: str, description: str, value: Attribute, *types: str) -> Attribute:
@@ -149,9 +147,7 @@ USER_SCHEMA = Schema(
             mutability="writeOnly",
             returned="never",
         ),
-        _plural(
-            "emails", "E-mail addresses.", _string("value", "The e-mail address."), "work", "home", "other"
-        ),
+        _plural("emails", "E-mail addresses.", _string("value", "The e-mail address."), "work", "home", "other"),
         _plural(
             "phoneNumbers",
             "Telephone numbers.",
@@ -164,9 +160,7 @@ USER_SCHEMA = Schema(
             _string("value", "The instant messaging address."),
             *("aim", "gtalk", "icq", "xmpp", "msn", "skype", "qq", "yahoo", "other"),
         ),
-        _plural(
-            "photos", "Photos.", _reference("value", "Where the photo is.", "external"), "photo", "thumbnail"
-        ),
+        _plural("photos", "Photos.", _reference("value", "Where the photo is.", "external"), "photo", "thumbnail"),
         _complex(
             "addresses",
             "Postal addresses.",
@@ -200,9 +194,7 @@ USER_SCHEMA = Schema(
         _plural(
             "x509Certificates",
             "X.509 certificates.",
-            Attribute(
-                name="value", type="binary", description="One DER certificate, base64.", case_exact=True
-            ),
+            Attribute(name="value", type="binary", description="One DER certificate, base64.", case_exact=True),
         ),
     ),
 )

@@ -29,7 +29,7 @@ def search_term(tenant_id: int, path: str, value: Literal) -> int:
     of path and value. That is enough: among 20 million values of a tenant a look-up meets a wrong row every
     two hundredth time, and whoever finds a row by its term has to check the document anyway.
     """
-    return _of(tenant_id, crc32(str(value).encode(), _ROOT.start(path)))
+    return _of(tenant_id, crc32(str(value).encode(), _ROOT[path]))
 
 
 def search_terms(tenant_id: int, document: JsonObject) -> list[int]:
@@ -39,10 +39,10 @@ def search_terms(tenant_id: int, document: JsonObject) -> list[int]:
     """
     found: set[int] = set()
     for name, value in document.items():
-        if ":" in name:
-            extension = _ROOT.below(name, ":")
-            for part, item in value.items():
-                _collect(extension, part, item, found)
+        if type(value) is str:
+            found.add(crc32(value.encode(), _ROOT[name]))
+        elif ":" in name:
+            _collect_parts(_ROOT.below(name, ":"), value, found)
         else:
             _collect(_ROOT, name, value, found)
     high = _of(tenant_id, 0)
@@ -53,21 +53,21 @@ def _of(tenant_id: int, checksum: int) -> int:
     return (tenant_id & 0x7FFF_FFFF) << 32 | checksum
 
 
-class _Paths:
-    """CRC-32 of the paths below a prefix, computed once: only names of schemas get here, so it stays small."""
+class _Paths(dict[str, int]):
+    """For each name below a prefix the CRC-32 of `prefix name =`, to go on from with a value.
 
-    __slots__ = ("_inner", "_starts", "prefix")
+    Computed once: only names of schemas get here, so it stays small.
+    """
+
+    __slots__ = ("_inner", "prefix")
 
     def __init__(self, prefix: str) -> None:
+        super().__init__()
         self.prefix = prefix
-        self._starts: dict[str, int] = {}
         self._inner: dict[str, _Paths] = {}
 
-    def start(self, name: str) -> int:
-        """The checksum of `prefix name =`, to go on from with a value."""
-        start = self._starts.get(name)
-        if start is None:
-            start = self._starts[name] = crc32(f"{self.prefix}{name}=".encode())
+    def __missing__(self, name: str) -> int:
+        start = self[name] = crc32(f"{self.prefix}{name}=".encode())
         return start
 
     def below(self, name: str, mark: str) -> "_Paths":
@@ -83,14 +83,23 @@ _ROOT = _Paths("")
 
 def _collect(paths: _Paths, name: str, value: Any, found: set[int]) -> None:
     kind = type(value)
-    if kind is str:
-        found.add(crc32(value.encode(), paths.start(name)))
-    elif kind is dict:
-        inner = paths.below(name, ".")
-        for part, item in value.items():
-            _collect(inner, part, item, found)
+    if kind is dict:
+        _collect_parts(paths.below(name, "."), value, found)
     elif kind is list:
+        inner = paths.below(name, ".")
         for element in value:
-            _collect(paths, name, element, found)
+            if type(element) is dict:
+                _collect_parts(inner, element, found)
+            else:
+                _collect(paths, name, element, found)
     else:
-        found.add(crc32(str(value).encode(), paths.start(name)))
+        found.add(crc32(str(value).encode(), paths[name]))
+
+
+def _collect_parts(inner: _Paths, value: JsonObject, found: set[int]) -> None:
+    """As `_collect` for every sub-attribute: strings, which most are, without another call."""
+    for part, item in value.items():
+        if type(item) is str:
+            found.add(crc32(item.encode(), inner[part]))
+        else:
+            _collect(inner, part, item, found)

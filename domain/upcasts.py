@@ -9,9 +9,7 @@ Body = dict[str, Any]
 _STEPS: dict[tuple[str, int], Callable[[Body], Body]] = {}
 
 
-def step(
-    event_type: str, *, from_revision: int
-) -> Callable[[Callable[[Body], Body]], Callable[[Body], Body]]:
+def step(event_type: str, *, from_revision: int) -> Callable[[Callable[[Body], Body]], Callable[[Body], Body]]:
     """Register the reading of one revision as the next one."""
 
     def register(read: Callable[[Body], Body]) -> Callable[[Body], Body]:

@@ -33,7 +33,8 @@ _COLUMNS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("changed_user_terms", texts),
     ("gone_user_id", uuids),
     ("new_group_id", uuids), ("new_group_version", integers), ("new_group_entry", integers),
-    ("new_group_last_entry", integers), ("new_group_member_count", integers), ("new_group_name_key", byteas), ("new_group_unique_name_key", byteas),
+    ("new_group_last_entry", integers), ("new_group_member_count", integers),
+    ("new_group_name_key", byteas), ("new_group_unique_name_key", byteas),
     ("new_group_external_id_key", byteas), ("new_group_document", byteas), ("new_group_search", texts),
     ("new_group_terms", texts),
     ("changed_group_id", uuids), ("changed_group_bump", integers), ("changed_group_version", integers),
@@ -174,7 +175,8 @@ class Batch:
                 _NEW_GROUP,
                 (
                     group.id, group.version, first + created, first + last, group.member_count,
-                    group.name_key, group.unique_name_key, group.external_id_key, group.document, group.search, group.terms,
+                    group.name_key, group.unique_name_key, group.external_id_key, group.document, group.search,
+                    group.terms,
                 ),
             )  # fmt: skip
         for group, version in job.changed_groups:

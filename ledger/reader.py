@@ -14,7 +14,10 @@ from ledger.vault import KeyDestroyed, Sealer, Vault, open_received
 
 PAGE_ENTRIES = 5_000
 _KEYS_KEPT = 20_000
-_COLUMNS = "position, stream, stream_version, event_type, subject_id::text, request_id::text, recorded_at, payload, key_id::text"
+_COLUMNS = (
+    "position, stream, stream_version, event_type, subject_id::text, request_id::text, recorded_at, payload, "
+    "key_id::text"
+)
 
 StoredRow = tuple[int, str, int, str, str, str, datetime, bytes, str]
 

@@ -89,7 +89,7 @@ def list_tenants(connection: Connection) -> list[Tenant]:
 
 
 def _tenants(connection: Connection, rest: str, parameters: Sequence[object]) -> list[Tenant]:
-    query = "select tenant_id, slug, origin, settings from tenants " + rest
+    query = "select tenant_id, slug, origin, settings from tenants " + rest  # noqa: S608  # Our own text.
     return [
         Tenant(TenantId(tenant_id), slug, origin, msgspec.convert(settings, Settings))
         for tenant_id, slug, origin, settings in connection.execute(query, parameters)

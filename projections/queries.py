@@ -78,7 +78,8 @@ class Queries:
         """Note when tokens were last used: (tenant, token) → time. Raises Unreachable."""
         columns = list(zip(*((tenant, token, time) for (tenant, token), time in used.items()), strict=True))
         await self._rows(
-            "update tokens t set last_used_at = x.at from unnest(%s::int[], %s::uuid[], %s::timestamptz[]) x(tenant, id, at) "
+            "update tokens t set last_used_at = x.at from unnest(%s::int[], %s::uuid[], "
+            "%s::timestamptz[]) x(tenant, id, at) "
             "where t.tenant_id = x.tenant and t.token_id = x.id and (t.last_used_at is null or t.last_used_at < x.at) "
             "returning 1",
             [list(column) for column in columns],

@@ -65,7 +65,8 @@ def _record(told: Record) -> Iterator[str]:
     client = f'"{plain(told.token_label)}"' if told.token_label else told.token_id
     yield f"{when(told.recorded_at)}  {told.action:<8} {told.status:<8} {target}"
     address = f" from {plain(told.client_address)}" if told.client_address else ""
-    yield f"    position {told.first_position}, {told.method} {plain(told.path)} by {client}{address}, request {told.request_id}"
+    request = f"{told.method} {plain(told.path)} by {client}{address}, request {told.request_id}"
+    yield f"    position {told.first_position}, {request}"
     if told.scim_type or told.detail:
         yield f"    {told.http_status} {told.scim_type} {plain(told.detail)}".rstrip()
     for modified in told.modified:

@@ -99,9 +99,7 @@ class Service:
             assert find_tenant(connection, slug) == tenant
             vault = Vault.load(connection, tenant.tenant_id, keys)
             _, token = issue_token(connection, tenant, vault, label="tests", scopes=["scim"], profile=profile)
-            _, audit = issue_token(
-                connection, tenant, vault, label="audit", scopes=["audit"], profile=profile
-            )
+            _, audit = issue_token(connection, tenant, vault, label="audit", scopes=["audit"], profile=profile)
         return Client(self.base_url, slug, token, audit)
 
     def database(self) -> AbstractContextManager[EmbeddedServer]:

@@ -150,8 +150,7 @@ def test_libraries_stay_where_they_belong(library: str) -> None:
     wrong = [
         str(path)
         for path in sources()
-        if library in {name.partition(".")[0] for name in imports(path)}
-        and not str(path).startswith(KEPT_IN[library])
+        if library in {name.partition(".")[0] for name in imports(path)} and not str(path).startswith(KEPT_IN[library])
     ]
     assert not wrong
 
@@ -199,9 +198,7 @@ def test_the_lock_names_packages_and_hashes_and_no_host() -> None:
     lines = [line for line in text.splitlines() if not line.strip().startswith("#")]
     package = re.compile(r"[A-Za-z0-9._-]+(\[[a-z,]+\])?==[A-Za-z0-9.+!_-]+( ; [^\\]+)?( \\)?")
     digest = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")
-    assert [
-        line for line in lines if line and not package.fullmatch(line) and not digest.fullmatch(line)
-    ] == []
+    assert [line for line in lines if line and not package.fullmatch(line) and not digest.fullmatch(line)] == []
     assert "://" not in text
 
 

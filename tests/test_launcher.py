@@ -68,9 +68,7 @@ def finished(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
 def until_pip_runs(checkout: Path) -> None:
     """Wait until the environment is made, and pip therefore at work."""
     deadline = time.monotonic() + 20
-    while (
-        not list((checkout / ".venv" / "lib").glob("python3*/site-packages")) and time.monotonic() < deadline
-    ):
+    while not list((checkout / ".venv" / "lib").glob("python3*/site-packages")) and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(0.3)
 
@@ -150,9 +148,7 @@ def test_ctrl_c_while_installing_ends_cleanly(checkout: Path, silent_index: dict
     assert finished(launch(checkout))[0] == 0
 
 
-def test_a_killed_installation_is_redone(
-    checkout: Path, index: socket.socket, silent_index: dict[str, str]
-) -> None:
+def test_a_killed_installation_is_redone(checkout: Path, index: socket.socket, silent_index: dict[str, str]) -> None:
     """Half an environment is never taken for a whole one; the pip that was left behind may end first."""
     (checkout / "requirements.lock").write_text(HANGING)
     process = launch(checkout, environ=silent_index, start_new_session=True)
@@ -212,9 +208,7 @@ def test_an_old_python_is_named(checkout: Path) -> None:
     """Whatever else this Python cannot do."""
     trick = "import sys, runpy; sys.version_info = (3, 10, 13); sys.argv[:] = sys.argv[1:]; "
     trick += "runpy.run_path(sys.argv[0], run_name='__main__')"
-    ended = subprocess.run(
-        [sys.executable, "-c", trick, str(checkout / "scim-ledger")], capture_output=True, text=True
-    )
+    ended = subprocess.run([sys.executable, "-c", trick, str(checkout / "scim-ledger")], capture_output=True, text=True)
     assert ended.returncode == 1
     assert ended.stderr.startswith("scim-ledger: needs Python 3.11 or newer; this is ")
 

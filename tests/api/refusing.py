@@ -36,11 +36,7 @@ def missing_from_the_log(speaker: Speaker) -> list[Refusal]:
     def missing() -> list[Refusal]:
         records = [record for record in walk(speaker.log()) if isinstance(record, dict)]
         told = [{str(leaf) for leaf in walk(record) if isinstance(leaf, str | int)} for record in records]
-        return [
-            refusal
-            for refusal in _expected[speaker.slug]
-            if not any(_tells(texts, refusal) for texts in told)
-        ]
+        return [refusal for refusal in _expected[speaker.slug] if not any(_tells(texts, refusal) for texts in told)]
 
     eventually(lambda: not missing(), seconds=3)
     return missing()

@@ -66,9 +66,7 @@ def test_a_token_of_another_tenant_reveals_nothing(lenient: Speaker, strict: Spe
         assert asked[0].status_code in (401, 404)
         assert asked[0].status_code == asked[1].status_code
         assert asked[0].content == asked[1].content
-    response = strict.scim.post(
-        f"{strict.service.base_url}{lenient.base}/Users", content=json.dumps(user_body())
-    )
+    response = strict.scim.post(f"{strict.service.base_url}{lenient.base}/Users", content=json.dumps(user_body()))
     assert response.status_code in (401, 404)
 
 

@@ -79,17 +79,13 @@ def test_l2_a_patch_that_changes_nothing_leaves_a_trace_only(entra: Speaker) -> 
     changes = of_type(entra.history(user["id"]), "AttributeChanged", "UserCreated")
     shown = entra.show(user)
     correlation = str(uuid.uuid4())
-    response = entra.patch(
-        user, op("Replace", "displayName", "Eve"), headers={"client-request-id": correlation}
-    )
+    response = entra.patch(user, op("Replace", "displayName", "Eve"), headers={"client-request-id": correlation})
     assert response.status_code == 200
     assert entra.show(user) == shown
     history = entra.history(user["id"])
     assert of_type(history, "AttributeChanged", "UserCreated") == changes
     traces = of_type(history, "RequestUnchanged") or of_type(entries(entra.log()), "RequestUnchanged")
-    assert traces or eventually(lambda: "skipped" in _of_subject(entra, user["id"])), (
-        "no trace of the request"
-    )
+    assert traces or eventually(lambda: "skipped" in _of_subject(entra, user["id"])), "no trace of the request"
 
 
 def _of_subject(speaker: Speaker, subject: str) -> set[str]:
@@ -168,9 +164,7 @@ def test_l5_any_time_shows_what_a_get_would_have_shown(entra: Speaker) -> None:
     entra.delete(user)
     assert comparable(as_of(entra, user, shown[2]["meta"]["lastModified"])) == comparable(shown[2])
     by_position = [
-        entry["position"]
-        for entry in entra.history(user["id"])
-        if of_type([entry], "Deactivated", "UserCreated")
+        entry["position"] for entry in entra.history(user["id"]) if of_type([entry], "Deactivated", "UserCreated")
     ]
     for position, state in zip(by_position, (shown[0], shown[4]), strict=True):
         assert comparable(as_of(entra, user, position)) == comparable(state)
@@ -204,9 +198,7 @@ def test_l6_both_dialects_lead_to_the_same_state(entra: Speaker) -> None:
     )
     entra.changed(first, op("Replace", "active", "False"))
     value = {"displayName": name, "name.givenName": "Ana", f"{ENTERPRISE}:employeeNumber": "7"}
-    entra.changed(
-        second, op("replace", 'emails[type eq "work"].value', mail), {"op": "replace", "value": value}
-    )
+    entra.changed(second, op("replace", 'emails[type eq "work"].value', mail), {"op": "replace", "value": value})
     entra.changed(second, op("replace", "active", False))
     states = [comparable(entra.show(user)) | {"userName": "-"} for user in (first, second)]
     assert states[0] == states[1]

@@ -85,9 +85,7 @@ def test_u3_an_extension_may_come_unannounced(entra: Speaker) -> None:
 
 def test_u4_null_and_empty_are_not_set(entra: Speaker) -> None:
     """U4: 201; those attributes are absent."""
-    nothing: Json = dict.fromkeys(("addresses", "phoneNumbers", "title", "department", "manager")) | {
-        "ims": []
-    }
+    nothing: Json = dict.fromkeys(("addresses", "phoneNumbers", "title", "department", "manager")) | {"ims": []}
     body = entra_body(**nothing) | {ENTERPRISE: {"department": None, "manager": None}}
     shown = entra.show(entra.post("/Users", body))
     assert not (set(nothing) | {"roles", ENTERPRISE}) & set(shown)

@@ -44,9 +44,7 @@ class Directory:
             self.add("/Groups", group)
         # u01's manager is u02, who came later: references among users are set once all have an id.
         for user in fixture["Users"]:
-            manager = user.get("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User", {}).get(
-                "manager"
-            )
+            manager = user.get("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User", {}).get("manager")
             if manager:
                 path = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value"
                 shown = speaker.read(f"/Users/{self.ids[user['id']]}")
@@ -122,15 +120,11 @@ def patch_cases() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("vector", "profile"), patch_cases())
-def test_a_patch_does_what_its_vector_says(
-    workshops: dict[str, Workshop], vector: Json, profile: str
-) -> None:
+def test_a_patch_does_what_its_vector_says(workshops: dict[str, Workshop], vector: Json, profile: str) -> None:
     workshop = workshops[profile]
     speaker, before = workshop.speaker, workshop.make(vector)
     try:
-        ids = (workshop.ids if vector["resourceType"] == "Group" else {}) | {
-            vector["before"]["id"]: before["id"]
-        }
+        ids = (workshop.ids if vector["resourceType"] == "Group" else {}) | {vector["before"]["id"]: before["id"]}
         body = with_ids(vector.get("body") or patch_body(*vector["ops"]), ids)
         response = checked(speaker.send("PATCH", url_of(before), body))
         shown = speaker.show(before)

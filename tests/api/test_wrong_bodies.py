@@ -55,9 +55,7 @@ NO_JSON = {
 
 @pytest.mark.parametrize("raw", NO_JSON.values(), ids=NO_JSON)
 @pytest.mark.parametrize("line", ["POST /Users", "POST /Groups", "PUT user", "PATCH user", "PATCH group"])
-def test_what_is_no_json_is_invalid_syntax(
-    lenient: Speaker, ana: Json, team: Json, line: str, raw: bytes
-) -> None:
+def test_what_is_no_json_is_invalid_syntax(lenient: Speaker, ana: Json, team: Json, line: str, raw: bytes) -> None:
     """MT-08 to MT-12: 400 invalidSyntax wherever a body is read."""
     method, target = line.split()
     path = {"user": url_of(ana), "group": url_of(team)}.get(target, target)
@@ -113,9 +111,7 @@ WRONG_USERS: dict[str, Any] = {
 
 @pytest.mark.parametrize("attributes", WRONG_USERS.values(), ids=WRONG_USERS)
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-def test_a_value_of_the_wrong_kind_is_refused(
-    lenient: Speaker, ana: Json, method: str, attributes: Json
-) -> None:
+def test_a_value_of_the_wrong_kind_is_refused(lenient: Speaker, ana: Json, method: str, attributes: Json) -> None:
     """RS-29, MT-13 to MT-18: 400 invalidValue, never silently dropped, on POST and on PUT."""
     name = fresh("wrong") if method == "POST" else ana["userName"]
     body = user_body(name) | attributes

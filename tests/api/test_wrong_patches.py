@@ -11,7 +11,6 @@ from speaking import (
     Json,
     Speaker,
     group_body,
-    mentions,
     op,
     patch_body,
     url_of,

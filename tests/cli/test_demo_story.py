@@ -77,12 +77,8 @@ def test_the_default_dialect_is_written_as_entra_writes_it() -> None:
         {"op": "Replace", "path": "title", "value": "x"},
         {"op": "Replace", "path": WORK_EMAIL, "value": "y"},
     ]
-    assert DEFAULT.add_member("u") == [
-        {"op": "Add", "path": "members", "value": [{"$ref": None, "value": "u"}]}
-    ]
-    assert DEFAULT.remove_member("u") == [
-        {"op": "Remove", "path": "members", "value": [{"$ref": None, "value": "u"}]}
-    ]
+    assert DEFAULT.add_member("u") == [{"op": "Add", "path": "members", "value": [{"$ref": None, "value": "u"}]}]
+    assert DEFAULT.remove_member("u") == [{"op": "Remove", "path": "members", "value": [{"$ref": None, "value": "u"}]}]
 
 
 def test_the_flag_dialect_is_written_as_entra_writes_it() -> None:

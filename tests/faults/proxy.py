@@ -52,9 +52,7 @@ class Proxy:
 
     def __enter__(self) -> "Proxy":
         self._thread.start()
-        started = asyncio.run_coroutine_threadsafe(
-            asyncio.start_server(self._accept, "127.0.0.1", 0), self._loop
-        )
+        started = asyncio.run_coroutine_threadsafe(asyncio.start_server(self._accept, "127.0.0.1", 0), self._loop)
         self.port = started.result().sockets[0].getsockname()[1]
         return self
 

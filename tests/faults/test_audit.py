@@ -18,9 +18,7 @@ LAST = "tenant_id = {t} and position = (select max(position) from entries where 
 
 BREAKAGES = {
     "positions run from 0 without a gap": f"update entries set position = position + 1 where {LAST}",
-    "recorded_at never decreases": (
-        f"update entries set recorded_at = recorded_at - interval '1 day' where {LAST}"
-    ),
+    "recorded_at never decreases": (f"update entries set recorded_at = recorded_at - interval '1 day' where {LAST}"),
     "recorded_at is whole milliseconds": (
         f"update entries set recorded_at = recorded_at + interval '1 microsecond' where {LAST}"
     ),

@@ -23,9 +23,7 @@ def durable_service() -> Iterator[Service]:
 
 
 @pytest.mark.parametrize("moments", [3, pytest.param(20, marks=pytest.mark.slow)])
-def test_nothing_answered_is_lost_when_service_and_database_are_killed(
-    durable_service: Service, moments: int
-) -> None:
+def test_nothing_answered_is_lost_when_service_and_database_are_killed(durable_service: Service, moments: int) -> None:
     """kill -9 of the service and of Postgres in turn, at random moments, with 16 clients writing."""
     seed = int(os.environ.get("SCIM_LEDGER_TEST_SEED", random.randrange(1 << 32)))
     sys.stdout.write(f"SCIM_LEDGER_TEST_SEED={seed}\n")

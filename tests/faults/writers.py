@@ -136,9 +136,7 @@ class Writer(threading.Thread):
         body = {"schemas": [PATCH_OP], "Operations": operations}
         return self.send("PATCH", path, body, events, 200, 204) is not None
 
-    def send(
-        self, method: str, path: str, body: Any, events: tuple[str, ...], *wanted: int
-    ) -> dict[str, Any] | None:
+    def send(self, method: str, path: str, body: Any, events: tuple[str, ...], *wanted: int) -> dict[str, Any] | None:
         """Send one request once. Return its answer when it is certain and wanted."""
         asked, refused = f"{method} {path}", "RequestRefused" in events
         attempt = Attempt(uuid4().hex, asked, tuple(sorted(events)), perhaps=refused)
@@ -162,9 +160,7 @@ class Writer(threading.Thread):
             return None
         return json.loads(raw) if raw else {}
 
-    def exchange(
-        self, method: str, path: str, body: Any, mark: str
-    ) -> tuple[http.client.HTTPResponse, bytes]:
+    def exchange(self, method: str, path: str, body: Any, mark: str) -> tuple[http.client.HTTPResponse, bytes]:
         if self.connection is None:
             self.connection = http.client.HTTPConnection(*self.place, timeout=ANSWER_S_MAX)
         raw = json.dumps(body) if body is not None else None
@@ -178,13 +174,9 @@ class Crowd:
 
     def __init__(self, base_url: str, slug: str, token: str, *, count: int = 16, seed: int) -> None:
         first = Writer(base_url, slug, token, "", seed)
-        made = first.send(
-            "POST", "Groups", {"schemas": [GROUP], "displayName": "all"}, ("GroupCreated",), 201
-        )
+        made = first.send("POST", "Groups", {"schemas": [GROUP], "displayName": "all"}, ("GroupCreated",), 201)
         assert made, f"the group was not made: {first.unwanted}"
-        self.writers = [
-            Writer(base_url, slug, token, made["id"], seed + 1 + number) for number in range(count)
-        ]
+        self.writers = [Writer(base_url, slug, token, made["id"], seed + 1 + number) for number in range(count)]
         self.first = first
 
     def __enter__(self) -> "Crowd":
@@ -219,11 +211,7 @@ class Crowd:
 
     def known_users(self) -> list[Known]:
         """Return every user whose state is certain and who is still there."""
-        return [
-            user
-            for writer in self.writers
-            for user in (*writer.finished, *([writer.user] if writer.user else []))
-        ]
+        return [user for writer in self.writers for user in (*writer.finished, *([writer.user] if writer.user else []))]
 
 
 def check_attempts(attempts: list[Attempt], entries: list[Entry]) -> None:

@@ -65,10 +65,7 @@ def test_without_a_public_url_it_is_where_we_listen(host: str, url: str) -> None
 
 def test_a_public_url_loses_its_last_slash() -> None:
     """Paths are put behind it."""
-    assert (
-        read_config(environ={}, public_url="https://scim.example.com/").public_url
-        == "https://scim.example.com"
-    )
+    assert read_config(environ={}, public_url="https://scim.example.com/").public_url == "https://scim.example.com"
 
 
 def test_what_kubernetes_says_about_a_service_of_our_name_is_not_for_us() -> None:

@@ -69,23 +69,15 @@ def test_files_are_applied_once_in_their_order(empty_database: Database, tmp_pat
     assert ask(url, "select n from people order by n") == [1, 2]
     assert ask(url, "select name from schema_migrations order by version") == ["0001_people", "0002_more"]
     with psycopg.connect(empty_database.superuser_url, autocommit=True) as connection:
-        connection.execute(
-            "do $$ begin create role nobody_special login; exception when others then null; end $$"
-        )
-    assert (
-        apply(empty_database.superuser_url.replace("//scim_ledger@", "//nobody_special@"), options).applied
-        == ()
-    )
+        connection.execute("do $$ begin create role nobody_special login; exception when others then null; end $$")
+    assert apply(empty_database.superuser_url.replace("//scim_ledger@", "//nobody_special@"), options).applied == ()
 
 
 def test_a_failing_file_leaves_no_trace(empty_database: Database, tmp_path: Path) -> None:
     """Those before it stay, and it is applied once it is mended."""
     url = empty_database.owner_url
     broken = {"0002_broken": "create table half (n integer); select 1 / 0;", "0003_later": "select 1"}
-    assert (
-        refusal(url, write(tmp_path, PEOPLE | broken), MigrationFailed)
-        == "0002_broken failed: division by zero"
-    )
+    assert refusal(url, write(tmp_path, PEOPLE | broken), MigrationFailed) == "0002_broken failed: division by zero"
     assert ask(url, "select to_regclass('half')::text") == [None]
     assert apply(url, write(tmp_path, {"0002_broken": "select 1"})).applied == ("0002_broken", "0003_later")
 
@@ -95,10 +87,7 @@ def test_an_edited_file_is_refused(empty_database: Database, tmp_path: Path) -> 
     url = empty_database.owner_url
     apply(url, write(tmp_path, PEOPLE))
     options = write(tmp_path, {"0001_people": PEOPLE["0001_people"] + " -- better"})
-    assert (
-        refusal(url, options, EditedMigration)
-        == "0001_people was edited after it was applied to this database"
-    )
+    assert refusal(url, options, EditedMigration) == "0001_people was edited after it was applied to this database"
 
 
 def test_a_missing_file_is_refused(empty_database: Database, tmp_path: Path) -> None:
@@ -124,21 +113,15 @@ def test_a_database_newer_than_the_code_is_refused(empty_database: Database, tmp
     options = write(tmp_path, PEOPLE | {"0002_more": "select 2"})
     apply(url, options)
     (tmp_path / "migrations" / "0002_more.sql").unlink()
-    assert refusal(url, options, DatabaseNewer).startswith(
-        "the database is newer than this code: 0002_more was"
-    )
+    assert refusal(url, options, DatabaseNewer).startswith("the database is newer than this code: 0002_more was")
 
 
 def test_starters_at_once_apply_each_file_once(empty_database: Database, tmp_path: Path) -> None:
     """One works, the others wait and find nothing left."""
     url = empty_database.owner_url
-    options = write(
-        tmp_path, {"0001_slow": "create table once (n integer); select pg_sleep(0.3);"}, "select 1"
-    )
+    options = write(tmp_path, {"0001_slow": "create table once (n integer); select pg_sleep(0.3);"}, "select 1")
     applied: list[tuple[str, ...]] = []
-    starters = [
-        threading.Thread(target=lambda: applied.append(apply(url, options).applied)) for _ in range(4)
-    ]
+    starters = [threading.Thread(target=lambda: applied.append(apply(url, options).applied)) for _ in range(4)]
     for starter in starters:
         starter.start()
     for starter in starters:
@@ -157,9 +140,7 @@ def test_append_sql_is_installed_whenever_its_text_changed(empty_database: Datab
     assert ask(url, "select answer()") == [42]
 
 
-def test_a_file_outside_transactions_runs_statement_by_statement(
-    empty_database: Database, tmp_path: Path
-) -> None:
+def test_a_file_outside_transactions_runs_statement_by_statement(empty_database: Database, tmp_path: Path) -> None:
     """As an index that is built beside running writes wants it."""
     url = empty_database.owner_url
     index = "-- no-transaction\n-- Beside writes; so twice is no error.\n"
@@ -175,9 +156,7 @@ def test_a_file_does_not_wait_for_ever_for_a_table(empty_database: Database, tmp
     """While it waited, everybody behind it would wait too."""
     url = empty_database.owner_url
     apply(url, write(tmp_path, PEOPLE))
-    options = write(
-        tmp_path, {"0002_wait": "set local lock_timeout = '50ms'; alter table people add m integer;"}
-    )
+    options = write(tmp_path, {"0002_wait": "set local lock_timeout = '50ms'; alter table people add m integer;"})
     with psycopg.connect(url) as other:
         other.execute("lock people in access share mode")
         assert "0002_wait waited" in refusal(url, options, MigrationFailed)
@@ -188,9 +167,7 @@ def test_a_role_that_may_not_create_is_told_who_may(empty_database: Database, tm
     """Before anything is tried, on an empty database and on one that is behind."""
     with psycopg.connect(empty_database.superuser_url, autocommit=True) as connection:
         connection.execute("do $$ begin create role only_app login; exception when others then null; end $$")
-        connection.execute(
-            sql.SQL("revoke all on database {} from public").format(sql.Identifier(empty_database.name))
-        )
+        connection.execute(sql.SQL("revoke all on database {} from public").format(sql.Identifier(empty_database.name)))
         connection.execute(
             sql.SQL("grant connect on database {} to only_app").format(sql.Identifier(empty_database.name))
         )

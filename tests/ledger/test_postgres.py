@@ -143,8 +143,7 @@ def test_an_ordinary_server_is_durable(data_folder: Path) -> None:
     server = EmbeddedServer.start(data_folder, {})
     with psycopg.connect(server.superuser_url) as connection:
         found = {
-            name: (connection.execute("select current_setting(%s)", (name,)).fetchone() or "")[0]
-            for name in wanted
+            name: (connection.execute("select current_setting(%s)", (name,)).fetchone() or "")[0] for name in wanted
         }
         in_order = connection.execute("select array_agg(x order by x) from unnest('{a,B,ä,Z}'::text[]) x")
         assert in_order.fetchone() == (["B", "Z", "a", "ä"],), "sorted by code point, as on every machine"
@@ -372,9 +371,7 @@ def test_root_serves_a_folder_that_somebody_else_made_as_its_owner(data_folder: 
     assert data_folder.stat().st_uid == 65534
 
 
-def test_ctrl_c_while_starting_leaves_nothing_behind(
-    data_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_while_starting_leaves_nothing_behind(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a server nor a lock."""
 
     def interrupted(_: EmbeddedServer) -> None:

@@ -135,10 +135,6 @@ class Telling:
     def unchanged(self, method: str, path: str, subject_id: str, **cause: Any) -> str:
         return self._outcome(method, path, subject_id, RequestUnchanged(), cause)
 
-    def _outcome(
-        self, method: str, path: str, subject_id: str | None, event: Event, cause: dict[str, Any]
-    ) -> str:
+    def _outcome(self, method: str, path: str, subject_id: str | None, event: Event, cause: dict[str, Any]) -> str:
         request_id = str(uuid5(NAMESPACE_URL, f"request {self._requests + 1}"))
-        return self.request(
-            method, path, (f"requests/{request_id}", subject_id or request_id, event), **cause
-        )
+        return self.request(method, path, (f"requests/{request_id}", subject_id or request_id, event), **cause)

@@ -57,9 +57,7 @@ def test_a_request_that_changes_nothing_is_skipped_and_names_whom_it_was_about()
 
 def test_a_refusal_keeps_what_was_tried_and_why_it_failed():
     telling = Telling()
-    telling.refused(
-        "POST", "/scim/contoso/v2/Users", status=409, scim_type="uniqueness", detail="userName is in use"
-    )
+    telling.refused("POST", "/scim/contoso/v2/Users", status=409, scim_type="uniqueness", detail="userName is in use")
     row = only(telling)
     assert (row.action, row.status, row.resource_type, row.target_id) == ("create", "failure", "User", None)
     assert (row.http_status, row.scim_type, row.detail) == (409, "uniqueness", "userName is in use")
@@ -132,9 +130,7 @@ def test_an_erased_person_leaves_the_row_but_none_of_its_words():
 
 def erased(telling: Telling) -> Telling:
     telling.entries = [
-        type(e)(
-            **{f: getattr(e, f) for f in e.__struct_fields__} | {"event": Erased(e.event_type), "cause": None}
-        )
+        type(e)(**{f: getattr(e, f) for f in e.__struct_fields__} | {"event": Erased(e.event_type), "cause": None})
         for e in telling.entries
     ]
     return telling

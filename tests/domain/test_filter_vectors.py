@@ -1,0 +1,41 @@
+"""Every public filter vector in memory: matched against resources, and against their search documents' terms."""
+
+import pytest
+from vectors import ASKED, Json, fixture, lines
+
+from domain.errors import InvalidFilter
+from domain.expressions import print_expression
+from domain.filters import matches, parse_filter
+
+FIXTURE = fixture()
+EVERYBODY = FIXTURE["Users"] + FIXTURE["Groups"]
+VECTORS = lines("filters.jsonl")
+ANSWERED = [vector for vector in VECTORS if not vector["error"]]
+
+
+def found(vector: Json, text: str) -> set[str]:
+    """The ids of the fixture's resources that the filter finds."""
+    asked = parse_filter(text, ASKED[vector["type"]])
+    names = {resource_type.name for resource_type, _ in asked.expressions}
+    candidates = [resource for resource in EVERYBODY if resource["meta"]["resourceType"] in names]
+    return {resource["id"] for resource in candidates if matches(asked, resource)}
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=[vector["id"] for vector in VECTORS])
+def test_a_filter_finds_what_its_vector_says(vector: Json) -> None:
+    """Or is refused with the vector's scimType."""
+    if vector["error"]:
+        with pytest.raises(InvalidFilter) as refusal:
+            parse_filter(vector["filter"], ASKED[vector["type"]])
+        assert refusal.value.scim_type == vector["error"]
+        return
+    assert found(vector, vector["filter"]) == set(vector["resources"])
+
+
+@pytest.mark.parametrize("vector", ANSWERED, ids=[vector["id"] for vector in ANSWERED])
+def test_a_printed_filter_is_the_filter(vector: Json) -> None:
+    """Printing gives the canonical form; it is read as the same expression again."""
+    for resource_type, expression in parse_filter(vector["filter"], ASKED[vector["type"]]).expressions:
+        if len(ASKED[vector["type"]]) == 1:  # Elsewhere constants stand for what the type does not define.
+            again = parse_filter(print_expression(expression), (resource_type,))
+            assert again.of(resource_type) == expression
