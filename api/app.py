@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -11,6 +10,7 @@ from litestar.enums import ScopeType
 from litestar.types import Receive, Scope, Send
 
 from api.audit import AUDIT_HANDLERS
+from api.observing import observed, tell_defect
 from api.operations import OPERATIONS
 from api.refusals import Refusals
 from api.scim import Scim
@@ -54,6 +54,8 @@ def create_app(service: Service, pass_on_lines: Callable[[], None]) -> Litestar:
             """Answer one request."""
             if scope["type"] == ScopeType.HTTP and scope["raw_path"].startswith(b"/scim/"):
                 await scim(scope, receive, send)
+            elif scope["type"] == ScopeType.HTTP:
+                await observed(service, super().__call__, scope, receive, send)
             else:
                 await super().__call__(scope, receive, send)
 
@@ -62,6 +64,7 @@ def create_app(service: Service, pass_on_lines: Callable[[], None]) -> Litestar:
         lifespan=[lifespan],
         openapi_config=None,
         logging_config=None,
+        after_exception=[tell_defect],
         request_max_body_size=service.config.body_bytes_max,
     )
     app.state.service = service
@@ -72,10 +75,3 @@ async def _every(seconds: float, do: Callable[[], None]) -> None:
     while True:
         await asyncio.sleep(seconds)
         do()
-
-
-def from_environment() -> Litestar:
-    """Return the application of a worker process, as its parent describes it in the environment."""
-    from api.worker import start_worker
-
-    return start_worker(os.environ)

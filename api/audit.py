@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import anyio
 import anyio.to_thread
 import msgspec
 from litestar import MediaType, Request, Response, get
@@ -18,6 +19,7 @@ from projections.log import ACTIONS, STATUSES
 from projections.moments import moment
 from projections.subjects import NoSuchSubject
 
+ANSWER_S = 60.0
 _encode = msgspec.json.Encoder().encode
 Asked = Request[Any, Any, Any]
 
@@ -77,13 +79,14 @@ async def _answered(request: Asked, slug: str, answer: Callable[[Reader], Any]) 
         authorization = request.headers.get("authorization")
         caller = await service.callers.identify(slug, authorization.encode("latin-1") if authorization else None)
         caller.require("audit")
-        told = await anyio.to_thread.run_sync(_ask, service, caller, answer)
+        with anyio.fail_after(ANSWER_S):
+            told = await anyio.to_thread.run_sync(_ask, service, caller, answer, abandon_on_cancel=True)
     except NoSuchSubject as error:
         return _failed(404, str(error))
     except ScimError as error:
         return _failed(error.status, error.detail, error.headers)
-    except (Unreachable, DatabaseUnreachable):
-        unavailable = Unavailable(2, "the database cannot be reached")
+    except (Unreachable, DatabaseUnreachable, TimeoutError):
+        unavailable = Unavailable(2, "the database cannot be reached, or does not answer in time")
         return _failed(503, unavailable.detail, unavailable.headers)
     return Response(_encode(told), media_type=MediaType.JSON)
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 from api.answers import etag, group_bytes, location, resource_answer, shows
 from api.conditions import check_if_match, not_modified, wants_exact_version
 from api.exchange import Answer, Exchange
-from api.recording import Recording, is_id, unchanged
+from api.recording import Recording, unchanged
 from api.service import Service
 from api.users import leave_groups
 from domain import groups
@@ -15,6 +15,7 @@ from domain.bodies import parse_json
 from domain.errors import InvalidValue, NoSuchResource, NotUnique
 from domain.events import GroupDeleted, GroupEvent, MembershipAdded, MembershipRemoved
 from domain.groups import Group
+from domain.ids import is_id
 from domain.members import MemberChange, replaced_by, resolve, selected
 from domain.patches import apply_patch, read_patch
 from domain.resources import read_resource
@@ -203,15 +204,18 @@ async def _edges(
     if change.clear and not is_new:
         open_members |= dict.fromkeys([each for each, _ in await lookups.members(tenant.tenant_id, group_id)], True)
     added, removed = resolve(change, open_members)
-    return Edges([(each, kind) for each in added if (kind := _kind(exchange, each, known.get(each)))], removed)
+    # Who sends a whole list means exactly that list: dropping one of it would take others out of the group.
+    forgiving = exchange.authenticated.profile.ignores_unknown and not change.clear
+    kinds = [(each, _kind(exchange, each, known.get(each), forgiving=forgiving)) for each in added]
+    return Edges([(each, kind) for each, kind in kinds if kind], removed)
 
 
-def _kind(exchange: Exchange, member_id: str, edge: tuple[bool, bool, bool] | None) -> str:
-    """Return User or Group; "" for an id that no resource of ours can have, which the lenient profile ignores.
+def _kind(exchange: Exchange, member_id: str, edge: tuple[bool, bool, bool] | None, *, forgiving: bool) -> str:
+    """Return User or Group; "" for an id that no resource of ours can have, which the lenient profile ignores in `add`.
 
     A well-formed id that names nothing is refused in both profiles (DEC-12): the client once got it from somebody.
     """
-    if edge is None and exchange.authenticated.profile.ignores_unknown:
+    if edge is None and forgiving:
         exchange.ignored = (*exchange.ignored, _FOREIGN) if _FOREIGN not in exchange.ignored else exchange.ignored
         return ""
     _, is_user, is_group = edge or (False, False, False)

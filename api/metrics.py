@@ -28,7 +28,7 @@ class Metrics:
         )  # fmt: skip
         self._lag = Gauge(
             "scim_ledger_projection_lag_entries", "Entries that a projection has not read yet", ("projection",),
-            registry=self.registry, multiprocess_mode="livemax",
+            registry=self.registry, multiprocess_mode="livemostrecent",
         )  # fmt: skip
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
@@ -47,9 +47,12 @@ class Metrics:
         """Count an append call."""
         self._batch.observe(jobs)
 
-    def page(self, waiting: int, lags: dict[str, int], shared_folder: str | None) -> bytes:
-        """Return the metrics page; of all workers where they share files."""
+    def queue(self, waiting: int) -> None:
+        """Note how many jobs wait: often, since any worker may be asked for the sum over all."""
         self._queue.set(waiting)
+
+    def page(self, lags: dict[str, int], shared_folder: str | None) -> bytes:
+        """Return the metrics page; of all workers where they share files."""
         for projection, entries in lags.items():
             self._lag.labels(projection).set(entries)
         if shared_folder is None:

@@ -1,10 +1,14 @@
 """/healthz, /readyz, /metrics: for operators and their machines."""
 
+import asyncio
+import contextlib
 import os
 
 from litestar import MediaType, Request, Response, get
 
 from api.service import Service
+
+_LAGS_S = 2.0
 
 
 def _service(request: Request) -> Service:  # type: ignore[type-arg]
@@ -22,10 +26,10 @@ async def healthz() -> dict[str, str]:
 async def readyz(request: Request) -> Response[dict[str, object]]:  # type: ignore[type-arg]
     """Say whether requests can be served: 200, or 503 with what is wrong. Warnings do not make it red."""
     service = _service(request)
-    problems = await service.queries.problems()
-    if service.writer.clocks_disagree:
-        problems.append("the clocks of the database and of this service disagree by more than 60 seconds")
-    warnings = await service.queries.warnings() if not problems else []
+    health = await service.health.look()
+    problems, warnings = list(health.problems), health.warnings
+    if service.writer.clocks_disagree and not problems:
+        problems.append("the database refused a write: its clock was set back, or disagrees with this service's")
     body: dict[str, object] = {"status": "not ready" if problems else "ready"}
     if problems:
         body["problems"] = problems
@@ -38,9 +42,13 @@ async def readyz(request: Request) -> Response[dict[str, object]]:  # type: igno
 async def metrics(request: Request) -> bytes:  # type: ignore[type-arg]
     """Return the counters in Prometheus' format."""
     service = _service(request)
-    lags = await service.queries.lags()
+    lags: dict[str, int] = {}
+    with contextlib.suppress(TimeoutError):  # Without the database everything else is worth telling all the more.
+        async with asyncio.timeout(_LAGS_S):
+            lags = await service.queries.lags()
     shared_folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or None
-    return service.metrics.page(service.writer.waiting, lags, shared_folder)
+    service.metrics.queue(service.writer.waiting)
+    return service.metrics.page(lags, shared_folder)
 
 
 OPERATIONS = [healthz, readyz, metrics]

@@ -1,6 +1,5 @@
 """From what was decided to the job that records it: entries with cause, sealed payloads, the request as received."""
 
-import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +10,7 @@ from api.exchange import Exchange
 from domain.bodies import strike_out
 from domain.errors import ScimError
 from domain.events import Event, RequestRefused, RequestUnchanged
+from domain.ids import is_id
 from domain.schemas import RESOURCE_TYPES
 from ledger.codec import encode_cause, encode_payload, seal_payload
 from ledger.entry import Cause, Received
@@ -22,7 +22,6 @@ KEPT_BYTES_MAX_REFUSED = 4 * 1024
 _SUBJECTS_MAX = 2_000
 _DETAIL_CHARACTERS = 500
 _PATH_CHARACTERS = 256
-_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 
 
 class Recording:
@@ -137,8 +136,3 @@ def struck(body: bytes) -> bytes:
         return msgspec.json.encode(strike_out(read, RESOURCE_TYPES))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return b"(not kept: it cannot be read and may hold a password)"
-
-
-def is_id(text: str) -> bool:
-    """Whether a text is an id as we issue them: a canonical lower-case UUID. Others name nothing here."""
-    return _ID.fullmatch(text) is not None

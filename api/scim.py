@@ -14,7 +14,6 @@ from api import discovery, groups, listing, users
 from api.answers import error_answer
 from api.exchange import Answer, ClientGone, Exchange
 from api.query import parameters, selection
-from api.recording import is_id
 from api.refusals import Refusals
 from api.service import Service
 from domain.errors import (
@@ -26,9 +25,10 @@ from domain.errors import (
     Unavailable,
     UnsupportedVersion,
 )
+from domain.ids import is_id
 from domain.schemas import GROUP, USER
 from domain.selections import Selection
-from ledger.connections import DatabaseError, sqlstate
+from ledger.connections import DatabaseError, is_passing, sqlstate
 from ledger.writer import ClocksDisagree, QueueFull, Unreachable
 
 _VERSION = re.compile(r"v\d+", re.IGNORECASE)
@@ -89,6 +89,9 @@ class Scim:
             return self._defect(exchange, error)
 
     def _defect(self, exchange: Exchange, error: Exception) -> Answer:
+        if is_passing(error):
+            log.error("database", request_id=exchange.request_id, sqlstate=sqlstate(error))
+            return error_answer(Unavailable(_RETRY_AFTER_S, "the database cannot do this at the moment"))
         # The message of a database error can hold values of a row: its class and state must do.
         is_database = isinstance(error, DatabaseError)
         known = {"sqlstate": sqlstate(error)} if is_database else {}

@@ -10,6 +10,7 @@ from domain.errors import Unavailable
 from ledger.batch import Appended
 from ledger.config import Config
 from ledger.connections import Pool
+from ledger.health import HealthCheck
 from ledger.jobs import Job
 from ledger.lookups import Lookups
 from ledger.vault import Keys
@@ -30,6 +31,7 @@ class Service:
         self.metrics = Metrics()
         self.lookups = Lookups(database_url)
         self.queries = Queries(database_url)
+        self.health = HealthCheck(database_url)
         self.writer = Writer(database_url, on_batch=self.metrics.batch)
         self.reading = Pool(database_url, "scim-ledger questions", connections=4)
         self.callers = Callers(self.lookups, keys)

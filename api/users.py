@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterable
 from api.answers import location, resource_answer, shows, user_bytes
 from api.conditions import check_if_match, not_modified
 from api.exchange import Answer, Exchange
-from api.recording import Recording, is_id, unchanged
+from api.recording import Recording, unchanged
 from api.service import Service
 from domain import users
 from domain.bodies import parse_json
 from domain.errors import NoSuchResource, NotUnique
 from domain.events import MembershipRemoved, UserDeleted, UserEvent
+from domain.ids import is_id
 from domain.patches import apply_patch, read_patch
 from domain.resources import read_resource
 from domain.schemas import USER

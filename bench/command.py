@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from bench.run import Arguments, run
+from cli.exits import Misused
 
 
 def bench(
@@ -25,20 +26,22 @@ def bench(
 
     Exit status: 0 measured, 1 nothing runs or a row had bad answers, 2 usage.
 
-    Parameters
-    ----------
-    users: sizes of the directories to load, separated by commas.
-    rounds: how often each row is measured; the table shows medians.
-    seconds: how long each row runs in each round.
-    connections: how many clients ask at once.
-    rows: keys of the rows wanted, separated by commas; all when empty.
-    json: print the numbers as JSON, every round of them.
-    data: folder, on the disk to be measured, below which the service keeps its data for the run.
-    base_url: measure this running service instead of starting one; needs --tenant.
-    tenant: slug:SCIM-TOKEN:AUDIT-TOKEN of an empty tenant; first one for newcomers, then one for each size.
-    database_url: of that service's database, for the reference; only rates are printed without it.
+    Args:
+        users: Sizes of the directories to load, separated by commas.
+        rounds: How often each row is measured; the table shows medians.
+        seconds: How long each row runs in each round.
+        connections: How many clients ask at once.
+        rows: Keys of the rows wanted, separated by commas; all when empty.
+        json: Print the numbers as JSON, every round of them.
+        data: Folder, on the disk to be measured, below which the service keeps its data for the run.
+        base_url: Measure this running service instead of starting one; needs --tenant.
+        tenant: slug:SCIM-TOKEN:AUDIT-TOKEN of an empty tenant; first one for newcomers, then one for each size.
+        database_url: Of that service's database, for the reference; only rates are printed without it.
     """
-    sizes = tuple(int(size) for size in users.split(",") if size)
+    try:
+        sizes = tuple(int(size) for size in users.split(",") if size)
+    except ValueError:
+        raise Misused(f"--users takes whole numbers separated by commas, not {users!r}") from None
     return run(
         Arguments(
             users=sizes,

@@ -43,6 +43,7 @@ class Reference:
             self.connection.close()
 
     def setting(self, name: str) -> str:
+        """Return a setting as this server has it, such as "on"."""
         row = self.connection.execute("select current_setting(%s)", (name,)).fetchone()
         assert row
         return str(row[0])

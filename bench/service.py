@@ -93,6 +93,7 @@ class Service:
 
     def _launch(self) -> subprocess.Popen[bytes]:
         arguments = ["serve", "--port", str(self.port), "--data", str(self.data), *self.options]
+        self.output.parent.mkdir(parents=True, exist_ok=True)
         with self.output.open("ab") as output:
             return subprocess.Popen(  # noqa: S603  Our own program.
                 [*PROGRAM, *arguments],

@@ -1,6 +1,11 @@
 """`python -m cli`, which the launcher runs."""
 
-if __name__ == "__main__":  # A worker process imports this module again and must not start another service.
-    from cli.main import main
+import sys
 
-    main()
+if __name__ == "__main__":
+    try:
+        from cli.main import main
+
+        main()
+    except KeyboardInterrupt:  # Before `main` has taken the signals over.
+        sys.exit(130)

@@ -177,6 +177,7 @@ class Teller:
         )
 
     def say(self, text: str, style: str = "") -> None:
+        """Print a sentence as it is; nothing in it is markup."""
         self.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
     async def all(

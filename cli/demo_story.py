@@ -69,6 +69,7 @@ class Person(Struct, frozen=True):
 
     @property
     def name(self) -> str:
+        """Given name and family name."""
         return f"{self.given} {self.family}"
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
 
 import httpx
-from cyclopts import App, Parameter
+from cyclopts import App
 
-Flag = Annotated[str | None, Parameter(negative="")]
+from cli.flags import Data, DatabaseUrl, Flag, KeysFolder, PublicUrl
+
 _TENANTS_MAX = 1_000
 
 
@@ -21,7 +21,12 @@ def add_plays(app: App) -> None:
 
 
 def demo(
-    *, data: Flag = None, database_url: Flag = None, keys: Flag = None, port: Flag = None, public_url: Flag = None
+    *,
+    data: Data = None,
+    database_url: DatabaseUrl = None,
+    keys: KeysFolder = None,
+    port: Flag = None,
+    public_url: PublicUrl = None,
 ) -> int:
     """Play an Entra tenant against the service and ask why somebody was deprovisioned; in a tenant of its own.
 
@@ -29,16 +34,14 @@ def demo(
 
     Exit status: 0 played, 1 failed, 2 usage.
 
-    Parameters
-    ----------
-    data: folder of the service.
-    port: port of the running service (8080).
+    Args:
+        data: Folder of the service.
+        port: Port of the running service (8080).
     """
     from cli.connect import reach
     from cli.demo import run
-    from cli.serve import origin_authority
     from ledger.config import read_config
-    from ledger.tenants import create_tenant, find_tenant, issue_token
+    from ledger.tenants import create_tenant, find_tenant, issue_token, origin_authority
     from ledger.vault import Vault
 
     config = read_config(data=data, database_url=database_url, keys=keys, port=port, public_url=public_url)
@@ -46,7 +49,8 @@ def demo(
         with reach(config) as (connection, keyring):
             names = ("demo", *(f"demo-{number}" for number in range(2, _TENANTS_MAX)))
             slug = next(name for name in names if find_tenant(connection, name) is None)
-            tenant = create_tenant(connection, slug, authority=origin_authority(config), keys=keyring)
+            authority = origin_authority(connection, config.chosen_public_url)
+            tenant = create_tenant(connection, slug, authority=authority, keys=keyring)
             vault = Vault.load(connection, tenant.tenant_id, keyring)
             _, token = issue_token(connection, tenant, vault, label="Entra (demo)", scopes=["scim"])
             _, audit = issue_token(connection, tenant, vault, label="auditor (demo)", scopes=["audit"])

@@ -8,8 +8,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from cli.exits import Failed, Misused, NoSubject
-
-Flag = Annotated[str | None, Parameter(negative="")]
+from cli.flags import Data, DatabaseUrl, Flag, Json, KeysFolder, TenantName
 
 
 def add_questions(app: App) -> None:
@@ -22,16 +21,21 @@ def add_questions(app: App) -> None:
 
 
 def why(
-    tenant: str, subject: str, /, *, json: bool = False, data: Flag = None, database_url: Flag = None, keys: Flag = None
+    tenant: TenantName,
+    subject: str,
+    /,
+    *,
+    json: Json = False,
+    data: Data = None,
+    database_url: DatabaseUrl = None,
+    keys: KeysFolder = None,
 ) -> None:
     """Say why a user is deprovisioned, who asked for it and through which request, or that it is not.
 
     Exit status: 0 answered (also: not deprovisioned), 1 failed, 2 usage, 3 no such subject.
 
-    Parameters
-    ----------
-    subject: userName, externalId or id, held now or ever.
-    json: print the explanation as JSON.
+    Args:
+        subject: userName, externalId or id, held now or ever.
     """
     from projections import answers, words
 
@@ -42,15 +46,21 @@ def why(
 
 
 def history(
-    tenant: str, subject: str, /, *, json: bool = False, data: Flag = None, database_url: Flag = None, keys: Flag = None
+    tenant: TenantName,
+    subject: str,
+    /,
+    *,
+    json: Json = False,
+    data: Data = None,
+    database_url: DatabaseUrl = None,
+    keys: KeysFolder = None,
 ) -> None:
     """Tell everything that is recorded about a subject, in order, with old values and new.
 
     Exit status: 0 answered, 1 failed, 2 usage, 3 no such subject.
 
-    Parameters
-    ----------
-    subject: userName, externalId or id, held now or ever; a group by displayName too.
+    Args:
+        subject: userName, externalId or id, held now or ever; a group by displayName too.
     """
     from projections import answers, telling
 
@@ -58,17 +68,16 @@ def history(
 
 
 def show(
-    tenant: str, subject: str, /, *, as_of: Flag = None, json: bool = False,
-    data: Flag = None, database_url: Flag = None, keys: Flag = None,
+    tenant: TenantName, subject: str, /, *, as_of: Flag = None, json: Json = False,
+    data: Data = None, database_url: DatabaseUrl = None, keys: KeysFolder = None,
 ) -> None:  # fmt: skip
     """Show a subject as it was at a time, or is now.
 
     Exit status: 0 answered, 1 failed, 2 usage, 3 no such subject.
 
-    Parameters
-    ----------
-    subject: userName, externalId or id, held now or ever.
-    as_of: an RFC 3339 time, such as 2026-11-24T09:00:00Z (everything recorded until then), or a position.
+    Args:
+        subject: userName, externalId or id, held now or ever.
+        as_of: An RFC 3339 time, such as 2026-11-24T09:00:00Z (everything recorded until then), or a position.
     """
     from domain.errors import InvalidValue
     from projections import answers, telling
@@ -82,20 +91,20 @@ def show(
 
 
 def log(
-    tenant: str, /, *, count: int = 20, before: int | None = None, subject: Flag = None, action: Flag = None,
-    status: Flag = None, json: bool = False, data: Flag = None, database_url: Flag = None, keys: Flag = None,
+    tenant: TenantName, /, *, count: int = 20, before: int | None = None, subject: Flag = None, action: Flag = None,
+    status: Flag = None, json: Json = False, data: Data = None, database_url: DatabaseUrl = None,
+    keys: KeysFolder = None,
 ) -> None:  # fmt: skip
     """Show the provisioning log, newest first: one record a request.
 
     Exit status: 0 answered, 1 failed, 2 usage, 3 no such subject.
 
-    Parameters
-    ----------
-    count: how many records (20; at most 1000).
-    before: only what began before this position.
-    subject: only requests about somebody: userName, externalId or id, held now or ever.
-    action: create, update, disable, enable, delete or other.
-    status: success, failure or skipped.
+    Args:
+        count: How many records (20; at most 1000).
+        before: Only what began before this position.
+        subject: Only requests about somebody: userName, externalId or id, held now or ever.
+        action: create, update, disable, enable, delete or other.
+        status: success, failure or skipped.
     """
     from projections import answers, telling
     from projections.log import ACTIONS, STATUSES
@@ -130,17 +139,17 @@ def _ask(
 
 
 def replay(
-    tenant: str | None = None, /, *, repair: bool = False, json: bool = False,
-    data: Flag = None, database_url: Flag = None, keys: Flag = None,
+    tenant: str | None = None, /, *, repair: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    json: Json = False,
+    data: Data = None, database_url: DatabaseUrl = None, keys: KeysFolder = None,
 ) -> int:  # fmt: skip
     """Read every entry again and compare with the live tables, row by row and column by column.
 
     Exit status: 0 equal, or repaired; 1 different or failed; 2 usage.
 
-    Parameters
-    ----------
-    tenant: the tenant to compare; all of them without it.
-    repair: put right the rows that differ, under the tenant's lock.
+    Args:
+        tenant: The tenant to compare; all of them without it.
+        repair: Put right the rows that differ, under the tenant's lock.
     """
     from cli.connect import reach
     from ledger.config import read_config

@@ -1,4 +1,4 @@
-"""Verbs about tenants and tokens."""
+"""Verbs about the database, tenants and tokens."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -8,8 +8,8 @@ import msgspec
 from cyclopts import App, Parameter
 
 from cli.exits import Misused
+from cli.flags import Data, DatabaseUrl, Flag, Json, KeysFolder, PublicUrl, TenantName
 
-Flag = Annotated[str | None, Parameter(negative="")]
 _DURATION = re.compile(r"(\d{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -19,36 +19,59 @@ token = App(name="token", help="Create, list and revoke bearer tokens.")
 
 def add_verbs(app: App) -> None:
     """Give the application its verbs."""
+    app.command(migrate)
     app.command(tenant)
     app.command(token)
 
 
+def migrate(*, json: Json = False, data: Data = None, database_url: DatabaseUrl = None) -> None:
+    """Bring the database to what this version needs; as its owner, before a service that is not.
+
+    Exit status: 0 done, or nothing was to be done; 1 refused or failed; 2 usage.
+    """
+    from cli.connect import reach_owner_url
+    from ledger.config import read_config
+    from ledger.migrations import migrate as run
+
+    with reach_owner_url(read_config(data=data, database_url=database_url)) as url:
+        migrated = run(url)
+    if json:
+        return _say(msgspec.json.encode(migrated).decode())
+    for name in migrated.applied:
+        _say(f"applied {name}")
+    for warning in migrated.warnings:
+        _say(f"warning: {warning}")
+    if not migrated.applied:
+        _say("the database is up to date")
+
+
 @tenant.command
 def create(
-    slug: str, /, *, data: Flag = None, database_url: Flag = None, keys: Flag = None, public_url: Flag = None
-) -> None:
-    """Create a tenant; prints its Tenant URL.
+    slug: str, /, *, json: Json = False, data: Data = None, database_url: DatabaseUrl = None,
+    keys: KeysFolder = None, public_url: PublicUrl = None,
+) -> None:  # fmt: skip
+    """Create a tenant: a directory, a ledger and tokens of its own; prints its Tenant URL.
 
-    Exit status: 0 created, 1 failed, 2 usage.
+    Exit status: 0 created, 1 there is one of that name, or failed; 2 usage.
 
-    Parameters
-    ----------
-    slug: its name in URLs and commands: lower-case letters, digits, hyphens.
+    Args:
+        slug: Its name in URLs and commands: lower-case letters, digits, hyphens.
     """
-    from cli.connect import reach
-    from cli.serve import origin_authority
+    from cli.connect import known_public_url, reach
     from ledger.config import read_config
-    from ledger.tenants import create_tenant
+    from ledger.tenants import create_tenant, origin_authority
 
     config = read_config(data=data, database_url=database_url, keys=keys, public_url=public_url)
     with reach(config) as (connection, keyring):
-        create_tenant(connection, slug, authority=origin_authority(config), keys=keyring)
-    _say(f"{config.public_url}/scim/{slug}/v2")
+        authority = origin_authority(connection, config.chosen_public_url)
+        made = create_tenant(connection, slug, authority=authority, keys=keyring)
+    url = f"{known_public_url(config)}/scim/{slug}/v2"
+    _say(msgspec.json.encode({**msgspec.to_builtins(made), "tenant_url": url}).decode() if json else url)
 
 
 @tenant.command(name="list")
-def list_(*, json: bool = False, data: Flag = None, database_url: Flag = None, keys: Flag = None) -> None:
-    """List all tenants with their origins.
+def list_(*, json: Json = False, data: Data = None, database_url: DatabaseUrl = None, keys: KeysFolder = None) -> None:
+    """List all tenants with the origins of their ledgers.
 
     Exit status: 0 listed, 1 failed, 2 usage.
     """
@@ -59,19 +82,24 @@ def list_(*, json: bool = False, data: Flag = None, database_url: Flag = None, k
     with reach(read_config(data=data, database_url=database_url, keys=keys)) as (connection, _):
         found = list_tenants(connection)
     if json:
-        _say(msgspec.json.encode(found).decode())
-        return
+        return _say(msgspec.json.encode(found).decode())
     for each in found:
         _say(f"{each.slug:<24} {each.origin}")
 
 
 @tenant.command(name="set")
 def set_(
-    slug: str, setting: str, value: str, /, *, data: Flag = None, database_url: Flag = None, keys: Flag = None
-) -> None:
-    """Change a setting of a tenant: group_names_unique (true, false), group_answer_members_max (a number).
+    slug: str, setting: str, value: str, /, *, json: Json = False,
+    data: Data = None, database_url: DatabaseUrl = None, keys: KeysFolder = None,
+) -> None:  # fmt: skip
+    """Change a setting of a tenant.
 
-    Exit status: 0 changed, 1 refused or failed, 2 usage.
+    Exit status: 0 changed, or it was so; 1 refused or failed; 2 usage.
+
+    Args:
+        slug: The tenant's name.
+        setting: group_names_unique (true or false), group_answer_members_max (a number).
+        value: What it is to be.
     """
     from cli.connect import open_tenant
     from ledger.config import read_config
@@ -79,24 +107,34 @@ def set_(
 
     config = read_config(data=data, database_url=database_url, keys=keys)
     with open_tenant(config, slug) as (connection, found, vault):
-        change_setting(connection, found, vault, setting, value)
+        changed = change_setting(connection, found, vault, setting, value)
+    if json:
+        return _say(msgspec.json.encode(changed).decode())
+    _say(f"{setting} of {slug} is {msgspec.json.encode(getattr(changed.settings, setting)).decode()}")
 
 
 @token.command(name="create")
 def create_token(
-    *, tenant: str, label: str, scope: list[str], profile: str = "lenient", expires: Flag = None,
-    data: Flag = None, database_url: Flag = None, keys: Flag = None,
-) -> None:  # fmt: skip
-    """Create a token; the secret alone is printed, once.
+    *,
+    tenant: TenantName,
+    label: str,
+    scope: Annotated[list[str], Parameter(negative="")],
+    profile: str = "lenient",
+    expires: Flag = None,
+    json: Json = False,
+    data: Data = None,
+    database_url: DatabaseUrl = None,
+    keys: KeysFolder = None,
+) -> None:
+    """Create a token; its secret alone is printed, this once.
 
     Exit status: 0 created, 1 failed, 2 usage.
 
-    Parameters
-    ----------
-    label: what it is for; shown wherever the token's deeds are.
-    scope: scim, audit or admin; repeat the option for several.
-    profile: lenient (what identity providers need) or strict (the RFCs to the letter).
-    expires: how long it is valid, such as 180d, 12h, 90s; without it, until it is revoked.
+    Args:
+        label: What it is for, such as "Entra"; shown wherever the token's deeds are.
+        scope: scim, audit or admin; repeat the option, or separate by commas, for several.
+        profile: lenient (what identity providers need) or strict (the RFCs to the letter).
+        expires: How long it is valid, such as 180d, 12h, 30m or 90s; without it, until it is revoked.
     """
     from cli.connect import open_tenant
     from ledger.config import read_config
@@ -105,22 +143,18 @@ def create_token(
     expires_at = _expiry(expires)
     config = read_config(data=data, database_url=database_url, keys=keys)
     with open_tenant(config, tenant) as (connection, found, vault):
-        _, secret = issue_token(
-            connection,
-            found,
-            vault,
-            label=label,
-            scopes=_scopes(scope),
-            profile=profile,
-            expires_at=expires_at,
+        token_id, secret = issue_token(
+            connection, found, vault, label=label, scopes=_scopes(scope), profile=profile, expires_at=expires_at
         )
-    _say(secret)
+    told = {"token_id": token_id, "secret": secret, "expires_at": expires_at}
+    _say(msgspec.json.encode(told).decode() if json else secret)
 
 
 @token.command(name="list")
 def list_tokens_(
-    *, tenant: str, json: bool = False, data: Flag = None, database_url: Flag = None, keys: Flag = None
-) -> None:
+    *, tenant: TenantName, json: Json = False, data: Data = None, database_url: DatabaseUrl = None,
+    keys: KeysFolder = None,
+) -> None:  # fmt: skip
     """List a tenant's tokens, never their secrets.
 
     Exit status: 0 listed, 1 failed, 2 usage.
@@ -133,19 +167,24 @@ def list_tokens_(
     with open_tenant(config, tenant) as (connection, found, _):
         tokens = list_tokens(connection, found)
     if json:
-        _say(msgspec.json.encode(tokens).decode())
-        return
+        return _say(msgspec.json.encode(tokens).decode())
     for each in tokens:
         state = "revoked" if each.revoked_at else "expired" if _over(each.expires_at) else "live"
-        used = each.last_used_at.strftime("%Y-%m-%d %H:%M") if each.last_used_at else "never used"
-        _say(f"{each.token_id}  {state:<8} {','.join(each.scopes):<12} {each.profile:<8} {used:<17} {each.label}")
+        used = each.last_used_at.strftime("used %Y-%m-%d %H:%M") if each.last_used_at else "never used"
+        _say(f"{each.token_id}  {state:<8} {','.join(each.scopes):<12} {each.profile:<8} {used:<21} {each.label}")
 
 
 @token.command
-def revoke(token: str, /, *, tenant: str, data: Flag = None, database_url: Flag = None, keys: Flag = None) -> None:
-    """Revoke a token, by id or label; it stops working within a second.
+def revoke(
+    token: str, /, *, tenant: TenantName, json: Json = False, data: Data = None, database_url: DatabaseUrl = None,
+    keys: KeysFolder = None,
+) -> None:  # fmt: skip
+    """Revoke a token; it stops working within a second.
 
-    Exit status: 0 revoked, 1 failed, 2 usage.
+    Exit status: 0 revoked, 1 there is no such live token, or failed; 2 usage.
+
+    Args:
+        token: Its id or its label.
     """
     from cli.connect import open_tenant
     from ledger.config import read_config
@@ -154,6 +193,8 @@ def revoke(token: str, /, *, tenant: str, data: Flag = None, database_url: Flag 
     config = read_config(data=data, database_url=database_url, keys=keys)
     with open_tenant(config, tenant) as (connection, found, vault):
         revoked = revoke_token(connection, found, vault, token)
+    if json:
+        return _say(msgspec.json.encode(revoked).decode())
     _say(f"revoked {revoked.token_id} ({revoked.label})")
 
 

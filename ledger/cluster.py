@@ -1,11 +1,13 @@
 """The embedded server's own folder: how it is made, and the settings it always runs with."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 from ledger.account import Account
 from ledger.binaries import Binaries
+from ledger.endings import endings_deferred
 from ledger.server_errors import DataFolderUnusable, ServerFailed, WrongMajorVersion
 
 SUPERUSER = "scim_ledger"
@@ -25,7 +27,9 @@ SETTINGS = {
     "jit": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",
-    # A failing statement or a violated key would put a person's values into the diagnostic log.
+    # A failing statement or a violated key would put a person's values into the diagnostic log; who sent the
+    # statement is told, and logs what it knows to be harmless.
+    "log_min_messages": "log",
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
 }
@@ -67,16 +71,19 @@ def make_cluster(cluster: Path, binaries: Binaries, account: Account, *, durable
         locale += ["--lc-collate=C", "--lc-ctype=C.UTF-8"]
     command = [binaries.program("initdb"), "-D", str(unfinished), "-U", SUPERUSER, "-E", "UTF8", *locale]
     command += ["--auth-local=trust", "--auth-host=scram-sha-256", "--data-checksums"]
-    made = subprocess.run(  # noqa: S603
-        command if durable else [*command, "--no-sync"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        **account.spawn_options(),
-    )
+    with endings_deferred():  # It is half a second, and an orphaned initdb would write under the next one's feet.
+        made = subprocess.run(  # noqa: S603
+            command if durable else [*command, "--no-sync"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            **account.spawn_options(),
+        )
     if made.returncode != 0:
-        last = (made.stdout.strip().splitlines() or ["no message"])[-1]
-        raise ServerFailed(f"initdb failed for {cluster.parent} as {account.name}: {last}")
+        lines = made.stdout.strip().splitlines()
+        said = re.findall(r"(?:error|FATAL|PANIC): +(.+)", made.stdout) or lines[-1:] or ["no message"]
+        raise ServerFailed(f"initdb failed for {cluster.parent} as {account.name}: {said[0]}")
     unfinished.rename(cluster)
 
 

@@ -40,6 +40,11 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     trusted_proxies: int = 0
     body_bytes_max: int = BODY_BYTES_MAX
 
+    @property
+    def chosen_public_url(self) -> str | None:
+        """The public URL, if the operator chose it."""
+        return self.public_url if self.public_url_given else None
+
 
 def read_config(
     *,

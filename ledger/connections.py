@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +21,9 @@ _SETTINGS = (
 DatabaseError = psycopg.Error
 DatabaseUnreachable = psycopg.OperationalError
 Connection = psycopg.Connection[Any]
+PRIVILEGE_MISSING = "42501"  # SQLSTATE
+_RESOURCES = ("53", "57", "58")  # SQLSTATE classes: resources, an operator's intervention, the system below.
+_MOMENTARY = ("25006", "40001", "40P01", "55P03")  # Read-only, serialization, deadlock, lock timeout.
 _RETRY_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
 
 
@@ -54,6 +59,12 @@ class Pool:
 def sqlstate(error: BaseException) -> str | None:
     """The SQLSTATE of a database error: its message can hold values of a row, this cannot."""
     return error.sqlstate if isinstance(error, psycopg.Error) else None
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether an error is trouble of the database, such as a full disk, that will pass without the request changing."""
+    state = sqlstate(error) or ""
+    return state.startswith(_RESOURCES) or state in _MOMENTARY
 
 
 class KeptConnection:
@@ -99,6 +110,25 @@ class KeptConnection:
                     raise
                 await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
                 attempt += 1
+
+
+@contextlib.contextmanager
+def answered_within(connection: AsyncConnection[Any], seconds: float) -> Iterator[None]:
+    """Break a connection when what is awaited inside takes longer; it then fails as lost.
+
+    A frozen database never answers, and neither does it answer the request to cancel that psycopg would wait for.
+    """
+    timer = asyncio.get_running_loop().call_later(seconds, _break, connection)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _break(connection: AsyncConnection[Any]) -> None:
+    if not connection.closed:
+        with socket.socket(fileno=os.dup(connection.fileno())) as line, contextlib.suppress(OSError):
+            line.shutdown(socket.SHUT_RDWR)
 
 
 def is_lost(error: BaseException) -> bool:

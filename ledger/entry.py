@@ -1,9 +1,9 @@
 """What the ledger is made of: tenants, streams, entries and their cause."""
 
 from datetime import datetime
-from typing import Any, NewType
+from typing import Annotated, Any, NewType
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from domain.events import Event
 
@@ -17,7 +17,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """What a tenant may choose; every change is a `SettingChanged` entry."""
 
     group_names_unique: bool = True  # GR-09: Entra matches groups by displayName.
-    group_answer_members_max: int = 100  # DEC-20: a PATCHed group with more members is answered 204.
+    group_answer_members_max: Annotated[int, Meta(ge=0, le=100_000)] = (
+        100  # DEC-20: a PATCHed group with more members is answered 204.
+    )
 
 
 class Tenant(Struct, frozen=True):

@@ -7,6 +7,7 @@ itself: every key begins with a tenant id, and every join names it.
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from time import monotonic
 from typing import Any
 
 import psycopg
@@ -14,8 +15,11 @@ from msgspec import Struct
 from psycopg import AsyncCursor
 
 from ledger.arrays import byteas, integers, texts, uuids
-from ledger.connections import KeptConnection, is_lost
+from ledger.connections import KeptConnection, answered_within, is_lost
 from ledger.writer import Unreachable
+
+PLANS_LIVE_S = 1.0
+_ANSWER_S = 5.0  # A point read takes a thousandth of it: whoever waits longer is told to come again.
 
 Key = tuple[Any, ...]
 Row = tuple[Any, ...]
@@ -30,6 +34,7 @@ class Lane:
         self._packs = packs
         self._waiting: list[tuple[Key, asyncio.Future[list[Row]]]] = []
         self._busy = False
+        self._plans_until = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def get(self, *key: Any) -> "asyncio.Future[list[Row]]":
@@ -71,17 +76,24 @@ class Lane:
         return found
 
     async def _fetch(self, arguments: list[Any]) -> list[Row]:
+        give_up_at = monotonic() + _ANSWER_S
         for attempt in (1, 2):  # A read may be asked again: a restarted server breaks the connection once.
             try:
-                cursor = AsyncCursor(await self._connection.get())
-                cursor.format = psycopg.pq.Format.BINARY
-                await cursor.execute(self._query, arguments, prepare=True)
-                return await cursor.fetchall()
+                connection = await self._connection.get()
+                # While a table is small all its indexes cost the same; a plan made then would stay for ever.
+                with answered_within(connection, _ANSWER_S):
+                    if (now := monotonic()) > self._plans_until:
+                        self._plans_until = now + PLANS_LIVE_S
+                        await connection.execute("discard plans")
+                    cursor = AsyncCursor(connection)
+                    cursor.format = psycopg.pq.Format.BINARY
+                    await cursor.execute(self._query, arguments, prepare=True)
+                    return await cursor.fetchall()
             except (psycopg.Error, OSError) as error:
                 if not is_lost(error):
                     raise
                 await self._connection.drop()
-                if attempt == 2:
+                if attempt == 2 or monotonic() > give_up_at:
                     raise Unreachable("the database cannot be reached") from None
         raise AssertionError
 

@@ -72,6 +72,10 @@ class DatabaseNewer(MigrationError):
     """A newer version of this code was here."""
 
 
+class MigrationsPending(MigrationError):
+    """The database is older than this code."""
+
+
 class OwnerNeeded(MigrationError):
     """Something is pending, and the role of the database URL may not create it."""
 
@@ -112,11 +116,15 @@ def read_migrations(folder: Path = FOLDER) -> list[Migration]:
         match = re.fullmatch(r"(\d{4})_(\w+)", path.stem)
         if match is None:
             raise MigrationError(f"{path.name} in {folder.name} is not named NNNN_name.sql")
-        raw = path.read_bytes()
-        found.append(Migration(int(match[1]), path.stem, hashlib.sha256(raw).hexdigest(), raw.decode()))
+        found.append(Migration(int(match[1]), path.stem, digest(path), path.read_bytes().decode()))
         if len(found) > 1 and found[-2].version == found[-1].version:
             raise MigrationError(f"{found[-2].name} and {found[-1].name} have the same number")
     return found
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal, by which it is known again."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def migrate(database_url: str, *, folder: Path = FOLDER, append: Path | None = APPEND) -> Migrated:
@@ -154,6 +162,15 @@ def pending(database_url: str, *, folder: Path = FOLDER, append: Path | None = A
         return tuple(file.name for file in _pending(connection, read_migrations(folder), append))
 
 
+def refuse_unless_current(connection: "psycopg.Connection[Any]") -> None:
+    """Raise a MigrationError when the database is not the one that this code was written for."""
+    if names := _pending(connection, read_migrations(), APPEND):
+        raise MigrationsPending(
+            f"this database is older than this code, {names[0].name} is not applied: run ./scim-ledger migrate,"
+            " or start ./scim-ledger serve again"
+        )
+
+
 def statements(text: str) -> list[str]:
     """Split SQL at the semicolons between statements; empty ones and lone comments are left out."""
     found = (match[0].strip() for match in STATEMENT.finditer(text))
@@ -167,8 +184,7 @@ def _pending(connection: psycopg.Connection, files: Sequence[Migration], append:
     have = {version for version, _, _ in applied}
     missing = [file for file in files if file.version not in have]
     if append is not None:
-        raw = append.read_bytes()
-        code = Migration(0, append.name, hashlib.sha256(raw).hexdigest(), raw.decode())
+        code = Migration(0, append.name, digest(append), append.read_bytes().decode())
         installed = _recorded(connection, "schema_code", "select name, sha256 from schema_code")
         if (code.name, code.sha256) not in installed:
             missing.append(code)

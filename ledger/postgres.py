@@ -9,7 +9,6 @@ Nobody but the server's account and root can reach the server: it listens on a s
 
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import threading
@@ -26,6 +25,7 @@ from ledger.account import account_for
 from ledger.binaries import Binaries, find_binaries, open_to
 from ledger.cluster import SUPERUSER, check_version, make_cluster, server_options
 from ledger.data_folder import is_served_from, prepare, resolved
+from ledger.endings import endings_deferred
 from ledger.locks import Lock, locked, shared_lock, try_lock
 from ledger.postmaster import (
     POLL_S,
@@ -56,6 +56,7 @@ __all__ = [
     "WrongMajorVersion",
     "find_binaries",
     "reach",
+    "served_as",
 ]
 
 DATABASE = "scim_ledger"
@@ -86,12 +87,13 @@ class EmbeddedServer:
         self._stopping = threading.Event()
 
     @classmethod
-    def start(cls, data: Path, environ: Mapping[str, str] = os.environ) -> "EmbeddedServer":
+    def start(cls, data: Path, environ: Mapping[str, str] = os.environ, *, public_url: str = "") -> "EmbeddedServer":
         """Start the server of a data folder for a `serve`, or adopt the one that a killed one left behind.
 
         The folder is made on the first start. Until `stop`, or this process ends, a second `start` fails.
 
         environ: SCIM_LEDGER_PG_BINDIR, and SCIM_LEDGER_TEST_POSTGRES=1 for tests only: not durable.
+        public_url: noted for verbs, which tell it to people; see `served_as`.
 
         Raises DataFolderInUse, DataFolderUnusable, WrongMajorVersion, ServerFailed, NoBinaries.
         """
@@ -103,7 +105,7 @@ class EmbeddedServer:
                 f"{data} is in use by another scim-ledger serve{_holder(data / 'serve.lock')};"
                 " stop it, or give this one a folder of its own with --data"
             )
-        serving.note(f"{os.getpid()}\n")
+        serving.note(f"{os.getpid()}\n{public_url}\n")
         return cls(data, environ, serving)._joined()
 
     @property
@@ -141,19 +143,20 @@ class EmbeddedServer:
         threading.Thread(target=self._watch, args=(report, every_s), name="postgres-watch", daemon=True).start()
 
     def stop(self) -> None:
-        """Let go of the server, and stop it unless somebody else uses it. May be called twice."""
+        """Let go of the server, and stop it unless somebody else uses it. May be called twice, and before `join`."""
         self._stopping.set()
-        if self._in_use is None:
-            return
-        with locked(self.data / "starting.lock"):
-            last = self._in_use.upgrade()
-            self._in_use.release()
-            self._in_use = None
-            if last:
-                stop_postmaster(self._cluster, self._child)
-                self._drop_socket_folder()
-        if self._serving is not None:
-            self._serving.release()
+        with endings_deferred():
+            if self._in_use is not None:
+                with locked(self.data / "starting.lock"):
+                    last = self._in_use.upgrade()
+                    self._in_use.release()
+                    self._in_use = None
+                    if last:
+                        stop_postmaster(self._cluster, self._child)
+                        self._drop_socket_folder()
+            if self._serving is not None:
+                self._serving.release()
+                self._serving = None
 
     def _joined(self) -> "EmbeddedServer":
         """Take hold of the server, started or adopted; undo everything when that fails."""
@@ -204,25 +207,16 @@ class EmbeddedServer:
         for name in (".s.PGSQL.5432", ".s.PGSQL.5432.lock"):
             (socket / name).unlink(missing_ok=True)  # In a folder of ours alone, and no server lives: stale.
         options = server_options(socket, durable=self.durable)
-        log = self._open_log()
-        try:
-            began_at = os.fstat(log).st_size
-            child = subprocess.Popen(  # noqa: S603
+        with endings_deferred(), os.fdopen(self._open_log(), "ab") as log:
+            began_at = log.tell()
+            self._child = subprocess.Popen(  # noqa: S603
                 [binaries.program("postgres"), "-D", str(self._cluster), *options],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for us; we tell the server.
                 **self._account.spawn_options(),
             )
-        finally:
-            os.close(log)
-        self._child = child
-        try:
-            return self._ready(child, began_at)
-        except BaseException:
-            child.send_signal(signal.SIGINT)
-            child.wait()
-            raise
+        return self._ready(self._child, began_at)
 
     def _ready(self, child: "subprocess.Popen[bytes]", began_at: int) -> Postmaster | None:
         deadline = time.monotonic() + START_S
@@ -301,6 +295,18 @@ def reach(data: Path, environ: Mapping[str, str] = os.environ, *, create: bool =
         server.stop()
 
 
+def served_as(data: Path) -> str | None:
+    """Return the public URL of the `serve` that has, or had, this data folder last; None when there was none."""
+    return next(iter(_noted(resolved(data) / "serve.lock")[1:]), None) or None
+
+
 def _holder(path: Path) -> str:
-    noted = path.read_text().strip()
-    return f" (process {noted})" if noted.isdigit() else ""
+    pid = next(iter(_noted(path)), "")
+    return f" (process {pid})" if pid.isdigit() else ""
+
+
+def _noted(lock: Path) -> list[str]:
+    try:
+        return lock.read_text().splitlines()
+    except OSError:
+        return []

@@ -92,16 +92,21 @@ def stop_postmaster(cluster: Path, child: "subprocess.Popen[bytes] | None") -> b
     child: our handle of it when we started it, so that it is waited for and leaves no zombie.
     """
     found = find_postmaster(cluster)
-    clean = found is None
     if found is not None:
-        for stop, patience_s in ((signal.SIGINT, STOP_S), (signal.SIGQUIT, 5.0)):
-            try:
-                os.kill(found.pid, stop)
-            except ProcessLookupError:
-                break
-            if _gone(found.pid, cluster, child, patience_s):
-                clean = stop is signal.SIGINT
-                break
+        pid = found.pid
+    elif child is not None and child.poll() is None:
+        pid = child.pid  # So young that it has not written its pid file.
+    else:
+        return True
+    clean = False
+    for stop, patience_s in ((signal.SIGINT, STOP_S), (signal.SIGQUIT, 5.0)):
+        try:
+            os.kill(pid, stop)
+        except ProcessLookupError:
+            break
+        if _gone(pid, cluster, child, patience_s):
+            clean = stop is signal.SIGINT
+            break
     if child is not None:
         child.poll()
     return clean
@@ -110,9 +115,10 @@ def stop_postmaster(cluster: Path, child: "subprocess.Popen[bytes] | None") -> b
 def _gone(pid: int, cluster: Path, child: "subprocess.Popen[bytes] | None", patience_s: float) -> bool:
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
-        if child is not None:
-            child.poll()
-        if not is_postmaster(pid, cluster):
+        if child is not None and child.pid == pid:
+            if child.poll() is not None:
+                return True
+        elif not is_postmaster(pid, cluster):
             return True
         time.sleep(POLL_S)
     return False

@@ -33,6 +33,10 @@ class TenantRefused(Exception):
     """A tenant or token cannot be made as asked; the text says why."""
 
 
+class Malformed(TenantRefused):
+    """No tenant or token could be as asked: the command line is wrong."""
+
+
 class Token(Struct, frozen=True):
     """A bearer token as listed: never the secret. Times are UTC."""
 
@@ -52,17 +56,29 @@ def authority_of(public_url: str) -> str:
     return parts.netloc.rpartition("@")[2].lower()
 
 
+def origin_authority(connection: Connection, public_url: str | None) -> str:
+    """Return what a new tenant's origin begins with: the public URL's host, else what the other tenants have.
+
+    On an empty ledger without a public URL it is a random name.
+    """
+    if public_url is not None:
+        return authority_of(public_url)
+    others = list_tenants(connection)
+    if others:
+        return others[0].origin.rpartition("/t/")[0]
+    return f"{secrets.token_hex(8)}.scim-ledger.invalid"
+
+
 def create_tenant(connection: Connection, slug: str, *, authority: str, keys: Keys) -> Tenant:
     """Create a tenant with its own key and, for ever, its origin. Raises TenantRefused."""
     if not SLUG.fullmatch(slug):
-        raise TenantRefused(
+        raise Malformed(
             f"{slug!r} cannot name a tenant: use 1 to 63 lower-case letters, digits and hyphens, "
             "beginning and ending with a letter or digit"
         )
     origin = f"{authority}/t/{uuid4().hex}"
     with connection.transaction():
-        # One maker at a time: the next number is the highest plus one, and there is no sequence.
-        connection.execute("select pg_advisory_xact_lock(hashtext('scim-ledger tenants'))")
+        only_maker(connection)
         if find_tenant(connection, slug) is not None:
             raise TenantRefused(f"there is a tenant {slug} already")
         (tenant_id,) = connection.execute(
@@ -76,6 +92,18 @@ def create_tenant(connection: Connection, slug: str, *, authority: str, keys: Ke
             (tenant_id, key_id, wrapped),
         )
     return Tenant(TenantId(tenant_id), slug, origin)
+
+
+def only_maker(connection: Connection) -> None:
+    """Let nobody else make a tenant until this transaction ends: the next number is the highest plus one."""
+    connection.execute("select pg_advisory_xact_lock(hashtext('scim-ledger tenants'))")
+
+
+def has_tenants(connection: Connection) -> bool:
+    """Whether anything was ever made here; also asked of a database without our tables."""
+    if connection.execute("select to_regclass('tenants')").fetchone() == (None,):
+        return False
+    return connection.execute("select from tenants limit 1").fetchone() is not None
 
 
 def find_tenant(connection: Connection, slug: str) -> Tenant | None:
@@ -129,11 +157,11 @@ def issue_token(
 
 def _check_token(label: str, scopes: Sequence[str], profile: str) -> None:
     if not label.strip() or len(label) > 200 or not label.isprintable():
-        raise TenantRefused("a token needs a label of 1 to 200 printable characters")
+        raise Malformed("a token needs a label of 1 to 200 printable characters")
     if not scopes or any(scope not in SCOPES for scope in scopes):
-        raise TenantRefused(f"scopes are {', '.join(SCOPES)}; got {', '.join(scopes) or 'none'}")
+        raise Malformed(f"scopes are {', '.join(SCOPES)}; got {', '.join(scopes) or 'none'}")
     if profile not in ("lenient", "strict"):
-        raise TenantRefused(f"profiles are lenient and strict; got {profile}")
+        raise Malformed(f"profiles are lenient and strict; got {profile}")
 
 
 def revoke_token(connection: Connection, tenant: Tenant, vault: Vault, token: str) -> Token:
@@ -150,7 +178,7 @@ def revoke_token(connection: Connection, tenant: Tenant, vault: Vault, token: st
             "update tokens set revoked_at = %s where tenant_id = %s and token_id = %s",
             (appended.recorded_at, tenant.tenant_id, revoked.token_id),
         )
-    return revoked
+    return msgspec.structs.replace(revoked, revoked_at=appended.recorded_at)
 
 
 def list_tokens(connection: Connection, tenant: Tenant) -> list[Token]:
@@ -168,10 +196,13 @@ def change_setting(connection: Connection, tenant: Tenant, vault: Vault, setting
 
     Unique group names are refused while there are duplicates; the text lists how many names and group ids.
     """
+    if setting not in Settings.__struct_fields__:
+        raise Malformed(f"there is no setting {setting}; there are {', '.join(Settings.__struct_fields__)}")
     try:
         wanted = msgspec.convert({**msgspec.to_builtins(tenant.settings), setting: value}, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise TenantRefused(f"{setting} cannot be {value!r}: {error}") from None
+        reason = str(error).partition(" - at")[0].replace("`bool`", "true or false").replace("`", "")
+        raise Malformed(f"{setting} cannot be {value!r}: {reason[:1].lower()}{reason[1:]}") from None
     before, after = getattr(tenant.settings, setting), getattr(wanted, setting)
     if before == after:
         return tenant

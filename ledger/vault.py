@@ -86,10 +86,13 @@ class Keys:
 
     @classmethod
     def make(cls, folder: Path) -> "Keys":
-        """Make the folder's keys; only ever called on an empty ledger. Existing files are kept."""
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name in ("master.key", "signing.key"):
-            _write_secret(folder / name, secrets.token_hex(KEY_BYTES))
+        """Make the folder's keys; only ever called on an empty ledger. Existing files are kept. Raises KeysMissing."""
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for name in ("master.key", "signing.key"):
+                _write_secret(folder / name, secrets.token_hex(KEY_BYTES))
+        except OSError as failure:
+            raise KeysMissing(f"cannot make the keys in {folder}: {failure.strerror}") from None
         return cls.open(folder)
 
 

@@ -15,10 +15,11 @@ import psycopg
 from psycopg import AsyncConnection, AsyncRawCursor
 
 from ledger.batch import CALL, Appended, Batch
-from ledger.connections import KeptConnection, is_lost
+from ledger.connections import KeptConnection, answered_within, is_lost
 from ledger.jobs import Job, batch_of
 
 BATCH_JOBS_MAX = 256
+_CALL_S = 10.0  # Then the call counts as lost, and its fate is looked up.
 _LOOK_UP_S = 5.0  # How long the fate of a batch is looked up after its connection broke.
 
 Row = tuple[object, ...]
@@ -185,12 +186,13 @@ class Lane:
             await self.connection.drop()
             _fail(todo, Unreachable("the database cannot be reached"))
             return []
-        await self._replan(connection)
         batch = Batch([queued.job for queued in todo])
         cursor = AsyncRawCursor(connection)
         cursor.format = psycopg.pq.Format.BINARY
-        await cursor.execute(CALL, batch.arguments(datetime.now(UTC)), prepare=True)
-        answer: Any = await cursor.fetchone()
+        with answered_within(connection, _CALL_S):
+            await self._replan(connection)
+            await cursor.execute(CALL, batch.arguments(datetime.now(UTC)), prepare=True)
+            answer: Any = await cursor.fetchone()
         size, recorded_at, failed, base = answer
         self._writer.clocks_disagree = False
         if failed is None:
@@ -214,8 +216,9 @@ class Lane:
         await connection_was.drop()
         try:
             connection = await connection_was.get_again(give_up_after_s=_LOOK_UP_S)
-            await _until_gone(connection, pid)
-            written = await _written(connection, todo)
+            with answered_within(connection, _LOOK_UP_S):
+                await _until_gone(connection, pid)
+                written = await _written(connection, todo)
         except (psycopg.Error, OSError, TimeoutError):
             await connection_was.drop()
             return _fail(todo, Unreachable("the connection broke and the database did not come back in time"))

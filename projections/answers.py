@@ -7,8 +7,8 @@ read from the entries. A question reads the entries about one resource and its g
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-import psycopg
 from msgspec import Struct
 
 from domain import groups, users
@@ -163,11 +163,12 @@ def _candidates(reader: Reader, asked: str) -> tuple[int, list[Candidate]]:
 
 def _by_entries(reader: Reader, asked: str) -> Candidate | None:
     try:
-        entries = reader.about(asked)
-    except psycopg.DataError:
+        subject_id = str(UUID(asked.strip()))  # Not left to the database, whose log would quote what is none.
+    except ValueError:
         return None
-    own = next((e for e in entries if e.stream in (f"users/{asked}", f"groups/{asked}")), None)
-    return None if own is None else Candidate(own.stream.partition("/")[0], asked, False, [Match("id")])
+    entries = reader.about(subject_id)
+    own = next((e for e in entries if e.stream in (f"users/{subject_id}", f"groups/{subject_id}")), None)
+    return None if own is None else Candidate(own.stream.partition("/")[0], subject_id, False, [Match("id")])
 
 
 def _about(reader: Reader, candidate: Candidate, size: int) -> list[Entry]:

@@ -5,7 +5,6 @@ One translation for each place: a walk through the search document, a column of 
 """
 # ruff: noqa: S608
 
-import re
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
@@ -14,17 +13,12 @@ from msgspec import Struct
 
 from domain.attributes import Attribute, Place, ResourceType
 from domain.comparison import exact
+from domain.ids import is_id
 from domain.schemas import GROUP, USER
 
 TEXTUAL = frozenset({"string", "reference", "binary"})
 _NUMERIC = frozenset({"integer", "decimal", "dateTime"})
-_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _OPEN = "m.tenant_id = %(tenant)s and m.to_position is null"
-
-
-def is_id(text: str) -> bool:
-    """Whether the text is an id as we give them: nothing else is found by one."""
-    return _ID.fullmatch(text) is not None
 
 
 def key(prepared: str) -> bytes:

@@ -33,11 +33,16 @@ class Projection(Protocol):
     """What the runner carries. A change of its code that would write other rows takes another `revision`."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What its tracking position is kept under."""
+
     @property
-    def revision(self) -> int: ...
+    def revision(self) -> int:
+        """From 1; another one is rebuilt from the first entry."""
+
     @property
-    def tables(self) -> tuple[Table, ...]: ...
+    def tables(self) -> tuple[Table, ...]:
+        """What it writes, and what is emptied to begin again."""
 
     def write(self, cursor: psycopg.Cursor[Any], tenant_id: TenantId, entries: Sequence[Entry]) -> None:
         """Write what some whole requests mean for the tables."""

@@ -64,6 +64,7 @@ class Candidate(Struct, frozen=True):
 
     @property
     def stream(self) -> Stream:
+        """The stream of its changes."""
         return Stream(f"{self.resource}/{self.id}")
 
 

@@ -101,6 +101,7 @@ class TrailRow(Struct, frozen=True):
 
     @property
     def entry_count(self) -> int:
+        """How many entries the request left, at least one."""
         return self.last_position - self.first_position + 1
 
 

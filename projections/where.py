@@ -33,8 +33,9 @@ from domain.expressions import (
     Present,
     Within,
 )
+from domain.ids import is_id
 from domain.search import search_term
-from projections.places import TEXTUAL, Condition, Parameters, Places, Value, Values, is_id, joined, key
+from projections.places import TEXTUAL, Condition, Parameters, Places, Value, Values, joined, key
 
 _TABLES = {"User": "users", "Group": "groups"}
 _SYMBOLS = {"eq": "=", "ne": "=", "gt": ">", "ge": ">=", "lt": "<", "le": "<="}

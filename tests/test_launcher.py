@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +32,7 @@ def checkout(tmp_path: Path) -> Path:
 def index() -> Iterator[socket.socket]:
     """A package index that says nothing until it is closed."""
     with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(20)
         yield server
 
 
@@ -63,14 +63,6 @@ def finished(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     """Wait and return exit status, stdout, stderr."""
     out, err = process.communicate(timeout=60)
     return process.returncode, out, err
-
-
-def until_pip_runs(checkout: Path) -> None:
-    """Wait until the environment is made, and pip therefore at work."""
-    deadline = time.monotonic() + 20
-    while not list((checkout / ".venv" / "lib").glob("python3*/site-packages")) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    time.sleep(0.3)
 
 
 def test_the_first_run_installs_with_one_line_and_the_second_says_nothing(checkout: Path) -> None:
@@ -135,13 +127,15 @@ def test_what_pip_says_is_shown_when_it_fails(checkout: Path) -> None:
     assert finished(launch(checkout))[0] == 0
 
 
-def test_ctrl_c_while_installing_ends_cleanly(checkout: Path, silent_index: dict[str, str]) -> None:
+def test_ctrl_c_while_installing_ends_cleanly(
+    checkout: Path, index: socket.socket, silent_index: dict[str, str]
+) -> None:
     """One sentence, no traceback, no process, and the next start installs again."""
     (checkout / "requirements.lock").write_text(HANGING)
     process = launch(checkout, environ=silent_index, start_new_session=True)
-    until_pip_runs(checkout)
-    os.killpg(process.pid, signal.SIGINT)
-    status, out, err = finished(process)
+    with index.accept()[0]:
+        os.killpg(process.pid, signal.SIGINT)
+        status, out, err = finished(process)
     assert (status, out) == (130, "")
     assert err.splitlines()[1:] == ["scim-ledger: interrupted; the next start installs again"]
     (checkout / "requirements.lock").write_text("# none\n")
@@ -152,15 +146,15 @@ def test_a_killed_installation_is_redone(checkout: Path, index: socket.socket, s
     """Half an environment is never taken for a whole one; the pip that was left behind may end first."""
     (checkout / "requirements.lock").write_text(HANGING)
     process = launch(checkout, environ=silent_index, start_new_session=True)
-    until_pip_runs(checkout)
-    process.kill()
-    process.wait()
-    assert (checkout / ".venv" / "bin" / "python").exists()
-    (checkout / "requirements.lock").write_text("# none\n")
-    second = launch(checkout)
-    assert second.stderr is not None
-    assert second.stderr.readline() == "scim-ledger: waiting for another launch that is installing ...\n"
-    index.close()
+    with index.accept()[0]:
+        process.kill()
+        process.wait()
+        assert (checkout / ".venv" / "bin" / "python").exists()
+        (checkout / "requirements.lock").write_text("# none\n")
+        second = launch(checkout)
+        assert second.stderr is not None
+        assert second.stderr.readline() == "scim-ledger: waiting for another launch that is installing ...\n"
+        index.close()
     status, _, err = finished(second)
     assert (status, err) == (0, "scim-ledger: installing into .venv (first run only) ...\n")
 
@@ -171,10 +165,9 @@ def test_sigterm_while_installing_takes_pip_along(
     """So that a supervisor's stop leaves nothing behind."""
     (checkout / "requirements.lock").write_text(HANGING)
     process = launch(checkout, environ=silent_index, start_new_session=True)
-    until_pip_runs(checkout)
-    process.terminate()
-    assert finished(process)[0] == 143
-    with index.accept()[0] as asked:
+    with index.accept()[0] as asked:  # pip is at work: it has asked.
+        process.terminate()
+        assert finished(process)[0] == 143
         asked.settimeout(10)
         while asked.recv(4096):  # Nothing more comes once pip has gone.
             pass

@@ -43,8 +43,21 @@ def test_a_group_that_cannot_be_is_refused(lenient: Speaker, team: Json, ana: Js
     noted(lenient, lenient.send("POST", "/Groups", body), 400, "invalidValue")
     noted(lenient, lenient.send("PUT", url_of(team), body), 400, "invalidValue")
     if members := attributes.get("members"):
-        for verb in ("add", "replace"):
-            noted(lenient, lenient.patch(team, op(verb, "members", members)), 400, "invalidValue")
+        noted(lenient, lenient.patch(team, op("replace", "members", members)), 400, "invalidValue")
+        if members not in NEVER_OURS:
+            noted(lenient, lenient.patch(team, op("add", "members", members)), 400, "invalidValue")
+
+
+NEVER_OURS = [WRONG_GROUPS[name]["members"] for name in ("member-no-uuid", "member-injection", "member-long")]
+
+
+@pytest.mark.parametrize("members", NEVER_OURS, ids=("no-uuid", "injection", "long"))
+def test_adding_what_can_be_no_id_of_ours_is_ignored_and_recorded(lenient: Speaker, team: Json, members: Any) -> None:
+    """A conformance suite adds such a member and expects 200; nothing changes, and the log says what was ignored."""
+    before = lenient.show(team)
+    assert lenient.patch(team, op("add", "members", members)).status_code == 200
+    assert lenient.show(team) == before
+    assert lenient.log()["records"][0]["ignored"] == ["members: an id that was never ours"]
 
 
 SYNTAX, VALUE, PATH = ("invalidSyntax", "invalidValue"), ("invalidValue", "invalidSyntax"), ("invalidPath",)

@@ -30,7 +30,7 @@ PEOPLE = {"0001_people": "create table people (n integer);\ninsert into people v
 def write(folder: Path, files: dict[str, str], append: str | None = None) -> dict[str, Path | None]:
     """Make a folder of migrations, and return what `migrate` is called with."""
     where = folder / "migrations"
-    where.mkdir(exist_ok=True)
+    where.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (where / f"{name}.sql").write_text(text)
     code = None
@@ -196,7 +196,7 @@ def test_names_that_say_no_order_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MigrationError, match="0001_a and 0001_b have the same number"):
         read_migrations(where)
     with pytest.raises(MigrationError, match=r"later\.sql in migrations is not named NNNN_name\.sql"):
-        read_migrations(write(tmp_path, {"later": ""})["folder"] or where)
+        read_migrations(write(tmp_path / "other", {"later": ""})["folder"] or where)
 
 
 def test_statements_end_at_semicolons_outside_of_anything_quoted() -> None:
@@ -210,9 +210,9 @@ def test_statements_end_at_semicolons_outside_of_anything_quoted() -> None:
     -- the end;
     """
     found = statements(text)
-    assert [statement.split("\n")[-1].strip()[:20] for statement in found] == [
-        "select ';', \"a;b\", 'i",
-        "do $body$ begin; per",
+    assert [statement.split("\n")[-1].strip()[:22] for statement in found] == [
+        "select ';', \"a;b\", 'it",
+        "do $body$ begin; perfo",
         "select 1 - 2 / 3, $1",
     ]
 

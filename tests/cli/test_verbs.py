@@ -1,0 +1,305 @@
+"""The verbs about database, tenants and tokens, beside a running service: what they print, do and refuse."""
+
+import inspect
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from cyclopts import App
+from msgspec import Struct
+
+from cli import main
+from tests.conftest import Database
+from tests.running import Client, Service
+
+GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
+
+
+class Said(Struct, frozen=True):
+    """What a verb printed, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def refusal(self) -> str:
+        """The one sentence of a verb that was not done."""
+        assert self.out == ""
+        assert self.err.startswith("scim-ledger: ")
+        assert self.err.count("\n") == 1
+        return self.err.removeprefix("scim-ledger: ").strip()
+
+
+Say = Callable[..., Said]
+
+
+@pytest.fixture
+def say(service: Service, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Say:
+    """Give a command line as `./scim-ledger` would get it, in the data folder of the running service."""
+    monkeypatch.setenv("SCIM_LEDGER_DATA", str(service.data))
+    monkeypatch.setenv("SCIM_LEDGER_TEST_POSTGRES", "1")
+
+    def ran(*arguments: str) -> Said:
+        status = main.run(arguments)
+        out, err = capfd.readouterr()
+        return Said(status, out, err)
+
+    return ran
+
+
+@pytest.fixture
+def tenant(say: Say) -> str:
+    """The name of a new tenant."""
+    slug = f"t-{uuid4().hex[:12]}"
+    assert say("tenant", "create", slug).status == 0
+    return slug
+
+
+def status_with(service: Service, slug: str, secret: str) -> int:
+    """What SCIM answers to a token."""
+    headers = {"Authorization": f"Bearer {secret}"}
+    return httpx.get(f"{service.base_url}/scim/{slug}/v2/Users", headers=headers).status_code
+
+
+def test_a_new_tenant_is_told_by_the_url_to_paste(say: Say, service: Service) -> None:
+    """The running service's own address, found through the data folder; its origin has the others' authority."""
+    slug = f"t-{uuid4().hex[:12]}"
+    assert say("tenant", "create", slug) == Said(0, f"{service.base_url}/scim/{slug}/v2\n", "")
+    second = json.loads(say("tenant", "create", f"{slug}-2", "--json").out)
+    assert second["tenant_url"] == f"{service.base_url}/scim/{slug}-2/v2"
+    listed = {each["slug"]: each for each in json.loads(say("tenant", "list", "--json").out)}
+    authority = listed["default"]["origin"].partition("/t/")[0]
+    assert second["origin"] == listed[f"{slug}-2"]["origin"]
+    assert second["origin"].startswith(f"{authority}/t/")
+    elsewhere = say("tenant", "create", f"{slug}-3", "--json", "--public-url", "https://scim.example.com/base/")
+    third = json.loads(elsewhere.out)
+    assert third["tenant_url"] == f"https://scim.example.com/base/scim/{slug}-3/v2"
+    assert third["origin"].startswith("scim.example.com/t/")
+    assert any(line.startswith(f"{slug} ") for line in say("tenant", "list").out.splitlines())
+
+
+def test_a_token_lives_from_its_one_showing_to_its_revocation(say: Say, service: Service, tenant: str) -> None:
+    """The secret alone is printed; a second after the revocation it opens nothing any more."""
+    created = say("token", "create", "--tenant", tenant, "--label", "Entra ID", "--scope", "scim")
+    assert (created.status, created.err, len(created.out)) == (0, "", 48)
+    secret = created.out.strip()
+    assert secret.startswith("slt_")
+    assert status_with(service, tenant, secret) == 200
+    line = say("token", "list", "--tenant", tenant).out
+    assert line.split()[1:4] == ["live", "scim", "lenient"]
+    assert line.rstrip().endswith("Entra ID")
+    assert secret not in line
+    token_id = line.split()[0]
+    assert say("token", "revoke", "Entra ID", "--tenant", tenant) == Said(0, f"revoked {token_id} (Entra ID)\n", "")
+    time.sleep(1.0)
+    assert status_with(service, tenant, secret) == 401
+    assert say("token", "list", "--tenant", tenant).out.split()[1] == "revoked"
+    again = say("token", "revoke", "Entra ID", "--tenant", tenant)
+    assert (again.status, again.refusal) == (1, f"tenant {tenant} has no live token Entra ID")
+
+
+def test_tokens_as_json(say: Say, tenant: str) -> None:
+    """For scripts: the same facts, and times as times."""
+    options = ["--label", "b", "--scope", "audit,admin", "--profile", "strict", "--expires", "180d", "--json"]
+    made = json.loads(say("token", "create", "--tenant", tenant, *options).out)
+    assert made.keys() == {"token_id", "secret", "expires_at"}
+    (listed,) = json.loads(say("token", "list", "--tenant", tenant, "--json").out)
+    assert listed["token_id"] == made["token_id"]
+    assert listed["scopes"] == ["audit", "admin"]
+    assert listed["profile"] == "strict"
+    assert "secret" not in listed
+    assert listed["expires_at"].partition(".")[0] == made["expires_at"].partition(".")[0]
+    revoked = json.loads(say("token", "revoke", made["token_id"], "--tenant", tenant, "--json").out)
+    assert revoked["revoked_at"] is not None
+
+
+def test_one_of_two_tokens_with_one_label_is_named_by_its_id(say: Say, service: Service, tenant: str) -> None:
+    """For rotation two live at once; which one is meant is never guessed."""
+    ids = []
+    for _ in range(2):
+        made = say("token", "create", "--tenant", tenant, "--label", "twin", "--scope", "scim", "--json")
+        ids.append(json.loads(made.out)["token_id"])
+    refused = say("token", "revoke", "twin", "--tenant", tenant)
+    assert (refused.status, refused.refusal) == (1, f"tenant {tenant} has 2 live tokens, name one by its id: twin")
+    assert say("token", "revoke", ids[0], "--tenant", tenant).status == 0
+    assert [line.split()[1] for line in say("token", "list", "--tenant", tenant).out.splitlines()] == [
+        "revoked",
+        "live",
+    ]
+
+
+def test_a_setting_is_changed_told_and_followed(say: Say, service: Service) -> None:
+    """Group names need not be unique any more; and have to be again only once they are."""
+    client = service.new_tenant()
+    switched = say("tenant", "set", client.slug, "group_names_unique", "false")
+    assert switched == Said(0, f"group_names_unique of {client.slug} is false\n", "")
+    time.sleep(1.0)
+    ids = [group(client, "Finance") for _ in range(2)]
+    refused = say("tenant", "set", client.slug, "group_names_unique", "true")
+    assert refused.status == 1
+    assert all(group_id in refused.refusal for group_id in ids)
+    assert client.scim.delete(f"/Groups/{ids[0]}").status_code == 204
+    answer = say("tenant", "set", client.slug, "group_names_unique", "true", "--json")
+    assert json.loads(answer.out)["settings"]["group_names_unique"] is True
+
+
+def group(client: Client, name: str) -> str:
+    """Create a group and return its id."""
+    answer = client.scim.post("/Groups", json={"schemas": [GROUP], "displayName": name})
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+TOKEN = ["token", "create", "--tenant", "default"]
+REFUSED = [
+    (2, ["tenant", "create", "Acme"], "'Acme' cannot name a tenant: use 1 to 63 lower-case letters, digits and"),
+    (2, ["tenant", "create"], "tenant create needs SLUG; ./scim-ledger tenant create --help tells more"),
+    (1, ["tenant", "create", "default"], "there is a tenant default already"),
+    (2, ["tenant", "set", "default", "colour", "red"], "there is no setting colour; there are group_names_unique, "),
+    (2, ["tenant", "set", "default", "group_names_unique", "2"], "group_names_unique cannot be '2': expected true or"),
+    (2, ["tenant", "set", "default", "group_answer_members_max", "-1"], "group_answer_members_max cannot be '-1': "),
+    (1, ["tenant", "set", "nobody", "group_names_unique", "true"], "there is no tenant nobody; ./scim-ledger tenant"),
+    (2, [*TOKEN, "--label", "x"], "token create needs --scope; ./scim-ledger token create --help tells more"),
+    (2, [*TOKEN, "--label", "x", "--scope", "root"], "scopes are scim, audit, admin; got root"),
+    (2, [*TOKEN, "--label", "", "--scope", "scim"], "a token needs a label of 1 to 200 printable characters"),
+    (2, [*TOKEN, "--label", "x", "--scope", "scim", "--profile", "odd"], "profiles are lenient and strict; got odd"),
+    (2, [*TOKEN, "--label", "x", "--scope", "scim", "--expires", "0d"], "'0d' is no duration: write 180d, 12h, 30m"),
+    (1, ["token", "list", "--tenant", "nobody"], "there is no tenant nobody; ./scim-ledger tenant list shows all"),
+    (1, ["token", "revoke", "x", "--tenant", "default"], "tenant default has no live token x"),
+    (2, ["token", "list"], "token list needs --tenant; ./scim-ledger token list --help tells more"),
+    (2, ["tenant", "lst"], 'Unknown command "lst". Did you mean "list"?'),
+    (2, ["tenant", "list", "--data", "/dev/null"], "data folder: /dev/null is a file, not a folder"),
+    (3, ["why", "default", "nobody@contoso.example"], "nobody"),
+    (3, ["history", "default", "nobody@contoso.example"], "nobody"),
+    (1, ["why", "nobody", "x"], "there is no tenant nobody; ./scim-ledger tenant list shows all"),
+]
+
+
+@pytest.mark.parametrize(("status", "arguments", "sentence"), REFUSED, ids=lambda value: str(value)[:60])
+def test_what_cannot_be_done_is_one_sentence_and_a_status(
+    say: Say, status: int, arguments: list[str], sentence: str
+) -> None:
+    """2 for what can never be meant, 3 for nobody by that name, 1 for everything else."""
+    said = say(*arguments)
+    assert said.status == status
+    assert sentence in said.refusal
+
+
+WRONG = [
+    (["serve", "--port", "http"], "port must be a whole number, not 'http'"),
+    (["serve", "--port", "0"], "port must be from 1 to 65535, not 0"),
+    (["serve", "--port"], "serve needs --port; ./scim-ledger serve --help tells more"),
+    (["serve", "--prot", "1"], "Unknown option: --prot. Did you mean --port?"),
+    (["serve", "extra"], "serve takes no 'extra'; ./scim-ledger serve --help tells what it takes"),
+    (["serve", "--workers", "0"], "workers must be from 1 to 64, not 0"),
+    (["serve", "--host", "http://x"], "host must be a name or an address to listen on, not 'http://x'"),
+    (["serve", "--data", "/dev/null"], "data folder: /dev/null is a file, not a folder"),
+    (["serve", "--public-url", "x"], "the public URL must look like https://scim.example.com, not 'x'"),
+    (["serve", "--trusted-proxies", "all"], "trusted proxies must be a whole number, not 'all'"),
+    (["sreve"], 'Unknown command "sreve". Did you mean "serve"?'),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), WRONG, ids=lambda value: " ".join(value)[:24])
+def test_a_wrong_command_line_is_one_sentence_and_status_2(say: Say, arguments: list[str], sentence: str) -> None:
+    """Nothing is started, nothing is made."""
+    said = say(*arguments)
+    assert (said.status, said.refusal[: len(sentence)]) == (2, sentence)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("SCIM_LEDGER_PORT", "x", "port must be a whole number, not 'x'"),
+        ("SCIM_LEDGER_WORKERS", "99", "workers must be from 1 to 64, not 99"),
+        ("SCIM_LEDGER_DATABASE_URL", "mysql://u:geheim@h/d", "the database URL must begin with postgresql://, not"),
+    ],
+)
+def test_a_wrong_variable_is_one_sentence_and_status_2(
+    say: Say, monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str
+) -> None:
+    """As for a flag; a password is never repeated."""
+    monkeypatch.setenv(name, value)
+    said = say("serve")
+    assert (said.status, said.refusal[: len(sentence)]) == (2, sentence)
+    assert "geheim" not in said.err
+
+
+def test_without_a_ledger_a_verb_says_so_and_makes_none(say: Say, tmp_path: Path) -> None:
+    """Neither a folder nor a database."""
+    said = say("tenant", "list", "--data", str(tmp_path / "none"))
+    assert said.status == 1
+    assert said.refusal.startswith(f"there is no ledger in {tmp_path / 'none'} yet: run ./scim-ledger serve")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_migrate_says_what_it_applied(say: Say, database: Database, empty_database: Database) -> None:
+    """Before it, verbs and the service's role are told what is missing; after it, there is nothing to do."""
+    assert "no ledger in this database" in say("tenant", "list", "--database-url", empty_database.owner_url).refusal
+    refused = say("migrate", "--database-url", empty_database.app_url)
+    assert refused.status == 1
+    assert "the role scim_ledger_app may not apply them" in refused.refusal
+    done = say("migrate", "--database-url", empty_database.owner_url)
+    assert done.status == 0
+    assert done.out.splitlines()[0] == "applied 0001_ledger"
+    assert done.out.splitlines()[-1] == "applied append.sql"
+    again = say("migrate", "--database-url", empty_database.app_url)
+    assert again == Said(0, "the database is up to date\n", "")
+    assert json.loads(say("migrate", "--database-url", empty_database.app_url, "--json").out) == {
+        "applied": [],
+        "warnings": [],
+    }
+
+
+def test_migrate_finds_the_service_s_own_database(say: Say) -> None:
+    """Through the data folder, like every verb."""
+    assert say("migrate") == Said(0, "the database is up to date\n", "")
+
+
+def test_a_database_that_cannot_be_reached_is_one_sentence(say: Say) -> None:
+    """And no password is in it."""
+    said = say("tenant", "list", "--database-url", "postgresql://app:geheim@127.0.0.1:9/ledger")
+    assert said.status == 1
+    assert said.refusal.startswith('the database cannot be reached: connection to server at "127.0.0.1", port 9')
+    assert "geheim" not in said.err
+
+
+def verbs(app: App, above: str = "") -> Iterator[tuple[str, App]]:
+    """Every verb by its name."""
+    for name in app:
+        if not name.startswith("-"):
+            verb = app[name]
+            if verb.default_command is not None:
+                yield f"{above}{name}", verb
+            yield from verbs(verb, f"{above}{name} ")
+
+
+VERBS = dict(verbs(main._application()))
+LASTING = ("serve", "demo")  # What they print is for people.
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_every_verb_explains_itself(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """One sentence of help, its exit statuses, a word about every parameter, and --json."""
+    assert main.run([*name.split(), "--help"]) == 0
+    told = " ".join(capfd.readouterr().out.replace("│", " ").split())
+    summary, _, rest = (inspect.getdoc(VERBS[name].default_command) or "").partition("\n")
+    assert summary.endswith(".")
+    assert summary in told
+    assert "Exit status: 0 " in rest and "2 usage" in rest
+    arguments = VERBS[name].assemble_argument_collection(parse_docstring=True)
+    assert name in LASTING or "--json" in {argument.name for argument in arguments}
+    assert [argument.name for argument in arguments if not argument.parameter.help] == []
+
+
+def test_the_verbs_of_the_contract_are_there() -> None:
+    """design.md §5, as far as it is built."""
+    contract = "serve demo bench migrate why history show log replay"
+    assert set(contract.split()) <= set(VERBS)
+    assert {"tenant create", "tenant list", "tenant set"} <= set(VERBS)
+    assert {"token create", "token list", "token revoke"} <= set(VERBS)
