@@ -15,7 +15,6 @@ from domain.attributes import Attribute, JsonObject, ResourceType, Schema
 from domain.bodies import parse_json, strike_out
 from domain.comparison import display_name_key, fold, name_key, prepare_user_name
 from domain.errors import InvalidSyntax, InvalidValue
-from domain.ids import is_id
 from domain.profiles import Profile
 from domain.reading import Reader, element_key
 
@@ -176,7 +175,7 @@ def _member_id(reader: Reader, attribute: Attribute, element: JsonObject) -> str
     if read.get("value"):
         return str(read["value"]).lower()
     *_, endpoint, last = ("/" + str(read.get("$ref", ""))).rsplit("/", 2)
-    if endpoint.lower() not in ("users", "groups") or not is_id(last.lower()):
+    if not last or endpoint.lower() not in ("users", "groups"):
         raise InvalidValue(f"an element of {attribute.name} has no value")
     reader.quirk(profiles.MEMBER_BY_REF)
     return last.lower()

@@ -48,10 +48,11 @@ def test_a_group_that_cannot_be_is_refused(lenient: Speaker, team: Json, ana: Js
             noted(lenient, lenient.patch(team, op("add", "members", members)), 400, "invalidValue")
 
 
-NEVER_OURS = [WRONG_GROUPS[name]["members"] for name in ("member-no-uuid", "member-injection", "member-long")]
+_NEVER_OURS = ("no-uuid", "injection", "long", "foreign-ref")
+NEVER_OURS = [WRONG_GROUPS[f"member-{name}"]["members"] for name in _NEVER_OURS]
 
 
-@pytest.mark.parametrize("members", NEVER_OURS, ids=("no-uuid", "injection", "long"))
+@pytest.mark.parametrize("members", NEVER_OURS, ids=_NEVER_OURS)
 def test_adding_what_can_be_no_id_of_ours_is_ignored_and_recorded(lenient: Speaker, team: Json, members: Any) -> None:
     """A conformance suite adds such a member and expects 200; nothing changes, and the log says what was ignored."""
     before = lenient.show(team)
