@@ -33,8 +33,9 @@ def location(base: str, resource_type: ResourceType, resource_id: str) -> str:
 
 
 def user_bytes(
-    base: str, user: StoredResource, groups: list[tuple[str, bytes, bool]], selection: Selection | None
-) -> bytes:
+    base: str, resource_type: ResourceType, user: StoredResource, groups: list[tuple[str, bytes, bool]],
+    selection: Selection | None,
+) -> bytes:  # fmt: skip
     """Return a user as JSON. groups: (id, document, directly) as `Lookups.groups_of` gives them."""
     derived = b""
     if groups:
@@ -48,10 +49,13 @@ def user_bytes(
             for group_id, document, direct in groups
         ]
         derived = b',"groups":' + _encode(shown)
-    return _selected(_compose(base, USER, user, derived), selection)
+    return _selected(_compose(base, resource_type, user, derived), selection)
 
 
-def group_bytes(base: str, group: StoredResource, members: list[tuple[str, str]], selection: Selection | None) -> bytes:
+def group_bytes(
+    base: str, resource_type: ResourceType, group: StoredResource, members: list[tuple[str, str]],
+    selection: Selection | None,
+) -> bytes:  # fmt: skip
     """Return a group as JSON. members: (id, type)."""
     derived = b""
     if members:
@@ -61,7 +65,7 @@ def group_bytes(base: str, group: StoredResource, members: list[tuple[str, str]]
             for member_id, kind in members
         )
         derived = b',"members":[' + shown.encode() + b"]"
-    return _selected(_compose(base, GROUP, group, derived), selection)
+    return _selected(_compose(base, resource_type, group, derived), selection)
 
 
 def _compose(base: str, resource_type: ResourceType, stored: StoredResource, derived: bytes) -> bytes:

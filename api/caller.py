@@ -11,6 +11,8 @@ from msgspec import Struct
 
 from domain.errors import Forbidden, Unauthenticated
 from domain.profiles import PROFILES, Profile
+from domain.registry import ResourceTypes
+from domain.schemas import STANDARD
 from ledger.entry import Settings, Tenant, TenantId
 from ledger.lookups import Lookups
 from ledger.tenants import SECRET_PREFIX, SLUG
@@ -22,9 +24,10 @@ _SECRET_CHARACTERS = len(SECRET_PREFIX) + 43
 
 
 class Caller(Struct, frozen=True):
-    """A token in use."""
+    """A token in use. types: what its tenant's resources can be."""
 
     tenant: Tenant
+    types: ResourceTypes
     vault: Vault
     token_id: str
     label: str
@@ -74,7 +77,7 @@ class Callers:
         if vault is None:
             vault = self._vaults[tenant_id, key_id] = Vault.open(tenant_id, key_id, bytes(wrapped), self._keys)
         tenant = Tenant(TenantId(tenant_id), slug, origin, msgspec.convert(settings, Settings))
-        caller = Caller(tenant, vault, token_id, label, frozenset(scopes), PROFILES[profile], expires_at)
+        caller = Caller(tenant, STANDARD, vault, token_id, label, frozenset(scopes), PROFILES[profile], expires_at)
         self._known[slug, secret] = (started + REUSE_S, caller)
         self.used[tenant_id, token_id] = datetime.now(UTC)
         while len(self._known) > _REMEMBERED:

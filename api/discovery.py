@@ -8,7 +8,6 @@ from api.exchange import Answer, Exchange
 from api.query import COUNT_DEFAULT, COUNT_MAX, parameters
 from domain.attributes import describe_resource_type, describe_schema
 from domain.errors import Forbidden, NoSuchResource
-from domain.schemas import RESOURCE_TYPES
 
 _CONFIG_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"
 _LIST_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
@@ -48,13 +47,14 @@ def service_provider_config(base: str, body_bytes_max: int) -> Answer:
 
 def resource_types(exchange: Exchange, base: str, name: str | None) -> Answer:
     """GET /ResourceTypes and /ResourceTypes/{name}"""
-    described = [_located(describe_resource_type(each), "ResourceType", base) for each in RESOURCE_TYPES]
+    types = exchange.authenticated.types.types
+    described = [_located(describe_resource_type(each), "ResourceType", base) for each in types]
     return _described(exchange, described, name)
 
 
 def schemas(exchange: Exchange, base: str, urn: str | None) -> Answer:
     """GET /Schemas and /Schemas/{urn}"""
-    known = [each for kind in RESOURCE_TYPES for each in (kind.schema, *(schema for schema, _ in kind.extensions))]
+    known = exchange.authenticated.types.schemas
     return _described(exchange, [_located(describe_schema(each), "Schema", base) for each in known], urn)
 
 

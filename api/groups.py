@@ -11,6 +11,7 @@ from api.recording import Recording, unchanged
 from api.service import Service
 from api.users import leave_groups
 from domain import groups
+from domain.attributes import ResourceType
 from domain.bodies import parse_json
 from domain.errors import InvalidValue, NoSuchResource, NotUnique
 from domain.events import GroupDeleted, GroupEvent, MembershipAdded, MembershipRemoved
@@ -41,7 +42,9 @@ NO_EDGES = Edges([], [])
 _FOREIGN = "members: an id that was never ours"
 
 
-async def read(service: Service, exchange: Exchange, group_id: str, selection: Selection | None) -> Answer:
+async def read(
+    service: Service, exchange: Exchange, resource_type: ResourceType, group_id: str, selection: Selection | None
+) -> Answer:
     """GET /Groups/{id}"""
     tenant = exchange.authenticated.tenant
     stored = await service.lookups.group(tenant.tenant_id, group_id) if is_id(group_id) else None
@@ -49,19 +52,21 @@ async def read(service: Service, exchange: Exchange, group_id: str, selection: S
         raise NoSuchResource
     if (answer := not_modified(exchange, stored.version)) is not None:
         return answer
-    return await _whole(service, tenant, 200, stored, selection)
+    return await _whole(service, tenant, resource_type, 200, stored, selection)
 
 
-async def create(service: Service, exchange: Exchange, selection: Selection | None) -> Answer:
+async def create(
+    service: Service, exchange: Exchange, resource_type: ResourceType, selection: Selection | None
+) -> Answer:
     """POST /Groups"""
     tenant = exchange.authenticated.tenant
     body = parse_json(await exchange.read_body(service.config.body_bytes_max))
-    reading = read_resource(body, GROUP, exchange.authenticated.profile)
+    reading = read_resource(body, resource_type, exchange.authenticated.profile)
     exchange.quirks, exchange.ignored = reading.quirks, reading.ignored
     exchange.subjects = list(reading.members or ())
     group_id = random_id()
     events = groups.create(group_id, reading)
-    row = group_row(tenant.tenant_id, _fold(None, events), tenant.settings)
+    row = group_row(tenant.tenant_id, _fold(None, events), resource_type, tenant.settings)
 
     async def decide() -> Job:
         await _claim_name(service, tenant, row)
@@ -80,29 +85,33 @@ async def create(service: Service, exchange: Exchange, selection: Selection | No
     appended = await service.write(decide)
     at = appended.recorded_at
     stored = StoredGroup(group_id, row.version, at, at, row.document, False, 1, row.member_count)
-    return await _whole(service, tenant, 201, stored, selection)
+    return await _whole(service, tenant, resource_type, 201, stored, selection)
 
 
-async def replace(service: Service, exchange: Exchange, group_id: str, selection: Selection | None) -> Answer:
+async def replace(
+    service: Service, exchange: Exchange, resource_type: ResourceType, group_id: str, selection: Selection | None
+) -> Answer:
     """PUT /Groups/{id}: the list of members becomes exactly the given one."""
     raw = await exchange.read_body(service.config.body_bytes_max)
     reading = None
 
     def decide(group: Group) -> tuple[list[GroupEvent], MemberChange | None]:
         nonlocal reading
-        reading = reading or read_resource(parse_json(raw), GROUP, exchange.authenticated.profile)
+        reading = reading or read_resource(parse_json(raw), resource_type, exchange.authenticated.profile)
         exchange.quirks, exchange.ignored = reading.quirks, reading.ignored
         exchange.subjects = list(reading.members or ())
-        return groups.replace(group, reading), replaced_by(reading.members or ())
+        return groups.replace(group, reading, resource_type), replaced_by(reading.members or ())
 
-    return await _change(service, exchange, group_id, selection, decide, in_turn=True)
+    return await _change(service, exchange, resource_type, group_id, selection, decide, in_turn=True)
 
 
-async def patch(service: Service, exchange: Exchange, group_id: str, selection: Selection | None) -> Answer:
+async def patch(
+    service: Service, exchange: Exchange, resource_type: ResourceType, group_id: str, selection: Selection | None
+) -> Answer:
     """PATCH /Groups/{id}"""
     raw = await exchange.read_body(service.config.body_bytes_max)
     seen = await _to_change(service, exchange, group_id)  # ET-05: what is not there comes before what is wrong.
-    asked = read_patch(parse_json(raw), GROUP, exchange.authenticated.profile)
+    asked = read_patch(parse_json(raw), resource_type, exchange.authenticated.profile)
     exchange.operations, exchange.ignored = list(asked.operations_text), asked.ignored
     change = asked.members
     exchange.subjects = list(change.present) if change else []
@@ -110,17 +119,24 @@ async def patch(service: Service, exchange: Exchange, group_id: str, selection: 
     def decide(group: Group) -> tuple[list[GroupEvent], MemberChange | None]:
         patched = apply_patch(asked, group.resource)
         exchange.quirks = patched.quirks
-        return groups.change(group, patched), patched.members
+        return groups.change(group, patched, resource_type), patched.members
 
     in_turn = bool(asked.steps) or change is None or change.clear or change.selects
     return await _change(
-        service, exchange, group_id, selection, decide, in_turn=in_turn, seen=None if in_turn else seen
+        service,
+        exchange,
+        resource_type,
+        group_id,
+        selection,
+        decide,
+        in_turn=in_turn,
+        seen=None if in_turn else seen,
     )
 
 
 async def _change(
-    service: Service, exchange: Exchange, group_id: str, selection: Selection | None, deciding: Deciding,
-    *, in_turn: bool, seen: StoredGroup | None = None,
+    service: Service, exchange: Exchange, resource_type: ResourceType, group_id: str, selection: Selection | None,
+    deciding: Deciding, *, in_turn: bool, seen: StoredGroup | None = None,
 ) -> Answer:  # fmt: skip
     """Decide on the group's present state, record what changes, answer.
 
@@ -130,7 +146,7 @@ async def _change(
     tenant = exchange.authenticated.tenant
     if in_turn:
         async with service.turns.of((tenant.tenant_id, group_id)):
-            return await _change(service, exchange, group_id, selection, deciding, in_turn=False)
+            return await _change(service, exchange, resource_type, group_id, selection, deciding, in_turn=False)
     version, status = 0, 200
 
     async def decide() -> Job:
@@ -150,13 +166,13 @@ async def _change(
 
     appended = await service.write(decide)
     version += appended.group_base.get(group_id, 0)
-    uri = location(service.base(tenant.slug), GROUP, group_id)
+    uri = location(service.base(tenant.slug), resource_type, group_id)
     if status == 204:
         return Answer(204, headers=[(b"etag", etag(version).encode()), (b"location", uri.encode())])
     present = await service.lookups.group(tenant.tenant_id, group_id)
     if present is None:
         raise NoSuchResource("the group was deleted just after this change")
-    return await _whole(service, tenant, 200, present, selection)
+    return await _whole(service, tenant, resource_type, 200, present, selection)
 
 
 def _status(tenant: Tenant, member_count: int, selection: Selection | None) -> int:
@@ -175,7 +191,7 @@ async def _changed(
         recording.add(event, f"groups/{group.id}", version, group.id, bumps=True)
     if events:
         changed = _fold(group, events)
-        row = group_row(tenant.tenant_id, changed, tenant.settings)
+        row = group_row(tenant.tenant_id, changed, exchange.authenticated.types.group, tenant.settings)
         if changed.resource["displayName"] != group.resource["displayName"]:
             await _claim_name(service, tenant, row)
         if row.unique_name_key is not None:
@@ -246,7 +262,7 @@ def _record_edges(recording: Recording, group_id: str, edges: Edges, first: int,
         job.opened.append(Membership(group_id, member_id, kind, entry))
 
 
-async def delete(service: Service, exchange: Exchange, group_id: str) -> Answer:
+async def delete(service: Service, exchange: Exchange, resource_type: ResourceType, group_id: str) -> Answer:
     """DELETE /Groups/{id}: one event ends every membership in it; its own memberships end one by one."""
     await exchange.read_body(service.config.body_bytes_max)
     tenant_id = exchange.authenticated.tenant.tenant_id
@@ -287,14 +303,15 @@ async def _claim_name(service: Service, tenant: Tenant, row: GroupRow) -> None:
 
 
 async def _whole(
-    service: Service, tenant: Tenant, status: int, stored: StoredGroup, selection: Selection | None
-) -> Answer:
+    service: Service, tenant: Tenant, resource_type: ResourceType, status: int, stored: StoredGroup,
+    selection: Selection | None,
+) -> Answer:  # fmt: skip
     members: list[tuple[str, str]] = []
     if stored.member_count and shows(selection, "members"):
         members = await service.lookups.members(tenant.tenant_id, stored.id)
     base = service.base(tenant.slug)
-    body = group_bytes(base, stored, members, selection)
-    return resource_answer(status, body, stored.version, location(base, GROUP, stored.id))
+    body = group_bytes(base, resource_type, stored, members, selection)
+    return resource_answer(status, body, stored.version, location(base, resource_type, stored.id))
 
 
 def _fold(group: Group | None, events: list[GroupEvent]) -> Group:

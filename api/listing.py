@@ -10,32 +10,30 @@ from domain.attributes import ResourceType
 from domain.bodies import parse_json
 from domain.errors import InvalidSyntax
 from domain.filters import parse_filter
-from domain.schemas import GROUP, USER
 from domain.selections import Selection
 from ledger.lookups import StoredResource
-from projections.queries import TYPES, Found
+from projections.queries import Found
 from projections.where import point
 
-_BY_ENDPOINT = {"Users": USER, "Groups": GROUP}
+Types = tuple[ResourceType, ...]
 _SEARCH_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
 
 
-async def read(service: Service, exchange: Exchange, endpoint: str | None) -> Answer:
+async def read(service: Service, exchange: Exchange, types: Types) -> Answer:
     """GET on a collection, or on the base for all types."""
-    return await _list(service, exchange, endpoint, list_query(parameters(exchange.query)))
+    return await _list(service, exchange, types, list_query(parameters(exchange.query)))
 
 
-async def search(service: Service, exchange: Exchange, endpoint: str | None) -> Answer:
+async def search(service: Service, exchange: Exchange, types: Types) -> Answer:
     """POST .search: the same question without personal data in a URL."""
     body = parse_json(await exchange.read_body(service.config.body_bytes_max))
     named = next((value for name, value in body.items() if name.lower() == "schemas"), None)
     if named is not None and (not isinstance(named, list) or _SEARCH_SCHEMA not in named):
         raise InvalidSyntax(f"the body must be a {_SEARCH_SCHEMA}")
-    return await _list(service, exchange, endpoint, search_query(body))
+    return await _list(service, exchange, types, search_query(body))
 
 
-async def _list(service: Service, exchange: Exchange, endpoint: str | None, query: Query) -> Answer:
-    types = TYPES if endpoint is None else (_BY_ENDPOINT[endpoint],)
+async def _list(service: Service, exchange: Exchange, types: Types, query: Query) -> Answer:
     expression = None if query.filter is None else parse_filter(query.filter, types)
     tenant = exchange.authenticated.tenant
     base = service.base(tenant.slug)
@@ -65,17 +63,18 @@ async def _point(
     """Answer a filter that names one thing through a coalesced point read."""
     lookups, (kind, key) = service.lookups, asked
     rows: list[StoredResource]
+    of_groups = resource_type.has_members
     if isinstance(key, str):
-        one = await (lookups.user if resource_type is USER else lookups.group)(tenant_id, key)
+        one = await (lookups.group if of_groups else lookups.user)(tenant_id, key)
         rows = [one] if one is not None else []
     elif kind == "userName":
         rows = await lookups.users_by_name(tenant_id, key)
     elif kind == "displayName":
         rows = list(await lookups.groups_by_name(tenant_id, key))
-    elif resource_type is USER:
-        rows = await lookups.users_by_external_id(tenant_id, key)
-    else:
+    elif of_groups:
         rows = list(await lookups.groups_by_external_id(tenant_id, key))
+    else:
+        rows = await lookups.users_by_external_id(tenant_id, key)
     page = rows[query.offset : query.offset + query.count]
     return Found(len(rows), [(resource_type, row) for row in page])
 
@@ -84,12 +83,12 @@ async def _shown(
     service: Service, tenant_id: int, base: str, resource_type: ResourceType, stored: StoredResource,
     selection: Selection | None,
 ) -> bytes:  # fmt: skip
-    if resource_type is USER:
-        groups = []
-        if stored.belongs and shows(selection, "groups"):
-            groups = await service.lookups.groups_of(tenant_id, stored.id)
-        return user_bytes(base, stored, groups, selection)
-    members: list[tuple[str, str]] = []
-    if shows(selection, "members"):
-        members = await service.lookups.members(tenant_id, stored.id)
-    return group_bytes(base, stored, members, selection)
+    if resource_type.has_members:
+        members: list[tuple[str, str]] = []
+        if shows(selection, "members"):
+            members = await service.lookups.members(tenant_id, stored.id)
+        return group_bytes(base, resource_type, stored, members, selection)
+    groups = []
+    if stored.belongs and shows(selection, "groups"):
+        groups = await service.lookups.groups_of(tenant_id, stored.id)
+    return user_bytes(base, resource_type, stored, groups, selection)

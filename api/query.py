@@ -1,7 +1,7 @@
 """Query parameters as RFC 7644 §3.4.2 and §3.9 have them, from a URL or from a SearchRequest."""
 
 import re
-from functools import cache
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -70,7 +70,7 @@ def selection(found: dict[str, str], resource_type: ResourceType) -> Selection |
     return read_selection(found.get("attributes"), found.get("excludedattributes"), resource_type)
 
 
-@cache
+@lru_cache(maxsize=1_000)  # Tenants' types come and go.
 def _default_selection(resource_type: ResourceType) -> Selection | None:
     return read_selection(None, None, resource_type)
 

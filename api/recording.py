@@ -11,7 +11,7 @@ from domain.bodies import strike_out
 from domain.errors import ScimError
 from domain.events import Event, RequestRefused, RequestUnchanged
 from domain.ids import is_id
-from domain.schemas import RESOURCE_TYPES
+from domain.registry import ResourceTypes
 from ledger.codec import encode_cause, encode_payload, seal_payload
 from ledger.entry import Cause, Received
 from ledger.jobs import Job, NewEntry, ReceivedRequest, SubjectKey
@@ -95,7 +95,7 @@ class Recording:
         body = self.exchange.body
         if not body:
             return None
-        kept = struck(body)
+        kept = struck(body, self.caller.types)
         sealer, wrapped = self.caller.vault.request_key(self.exchange.request_id)
         commitment, sealed = receive(kept, sealer, self.exchange.request_id)
         fits = len(body) <= kept_bytes_max
@@ -127,12 +127,12 @@ def _about_request(exchange: Exchange, event: Event, status: int, state_version:
     return recording.finish(error)
 
 
-def struck(body: bytes) -> bytes:
+def struck(body: bytes, types: ResourceTypes) -> bytes:
     """Return a body without what may never be kept. One that cannot be read but names a password is not kept."""
     if b"assword" not in body.lower() and b"\\u" not in body:
         return body
     try:
         read: Any = msgspec.json.decode(body)
-        return msgspec.json.encode(strike_out(read, RESOURCE_TYPES))
+        return msgspec.json.encode(strike_out(read, types.never_returned))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return b"(not kept: it cannot be read and may hold a password)"

@@ -16,6 +16,7 @@ from api.exchange import Answer, ClientGone, Exchange
 from api.query import parameters, selection
 from api.refusals import Refusals
 from api.service import Service
+from domain.attributes import ResourceType
 from domain.errors import (
     MethodNotAllowed,
     NoSuchResource,
@@ -26,20 +27,19 @@ from domain.errors import (
     UnsupportedVersion,
 )
 from domain.ids import is_id
-from domain.schemas import GROUP, USER
 from domain.selections import Selection
 from ledger.connections import DatabaseError, is_passing, sqlstate
 from ledger.writer import ClocksDisagree, QueueFull, Unreachable
 
 _VERSION = re.compile(r"v\d+", re.IGNORECASE)
 _RETRY_AFTER_S = 2
-_ENDPOINTS = {"users": "Users", "groups": "Groups"}
+_ROUTES = {"users": "Users", "groups": "Groups"}  # Named in metrics and log lines; all others are "other".
 _READ_ONLY = ("ServiceProviderConfig", "ResourceTypes", "Schemas")
 _READING = ("GET", "HEAD")
 
 log = structlog.get_logger()
-Handler = Callable[[Service, Exchange, str, Selection | None], Awaitable[Answer]]
-_USER_METHODS: dict[str, Handler] = {
+Handler = Callable[[Service, Exchange, ResourceType, str, Selection | None], Awaitable[Answer]]
+_METHODS: dict[str, Handler] = {
     "GET": users.read, "HEAD": users.read, "PUT": users.replace, "PATCH": users.patch,
 }  # fmt: skip
 _GROUP_METHODS: dict[str, Handler] = {
@@ -120,45 +120,45 @@ class Scim:
 
     async def _dispatch(self, exchange: Exchange, rest: list[str]) -> Answer:
         endpoint = rest[0] if rest else ""
-        if endpoint in _ENDPOINTS.values():
+        types = exchange.authenticated.types
+        resource_type = types.by_endpoint.get(endpoint)
+        if resource_type is not None:
             if len(rest) == 1:
-                return await self._collection(exchange, endpoint)
+                return await self._collection(exchange, resource_type)
             if len(rest) == 2 and rest[1] == ".search":
-                return await _only(exchange, "POST", listing.search(self._service, exchange, endpoint))
+                return await _only(exchange, "POST", listing.search(self._service, exchange, (resource_type,)))
             if len(rest) == 2:
-                return await self._resource(exchange, endpoint, rest[1])
+                return await self._resource(exchange, resource_type, rest[1])
         if not rest:
-            return await _only(exchange, "GET", listing.read(self._service, exchange, None))
+            return await _only(exchange, "GET", listing.read(self._service, exchange, types.types))
         if rest == [".search"]:
-            return await _only(exchange, "POST", listing.search(self._service, exchange, None))
+            return await _only(exchange, "POST", listing.search(self._service, exchange, types.types))
         if endpoint in _READ_ONLY and len(rest) <= 2:
             return self._discovery(exchange, endpoint, rest[1] if len(rest) == 2 else None)
         if rest in (["Bulk"], ["Me"]):
             raise NotOffered(f"/{endpoint} is not offered yet; /ServiceProviderConfig tells what is")
         raise NoSuchResource("there is no such endpoint")
 
-    async def _collection(self, exchange: Exchange, endpoint: str) -> Answer:
+    async def _collection(self, exchange: Exchange, resource_type: ResourceType) -> Answer:
         if exchange.method in _READING:
-            return await listing.read(self._service, exchange, endpoint)
+            return await listing.read(self._service, exchange, (resource_type,))
         if exchange.method != "POST":
             raise MethodNotAllowed("GET", "HEAD", "POST")
-        if endpoint == "Users":
-            return await users.create(self._service, exchange, selection(parameters(exchange.query), USER))
-        return await groups.create(self._service, exchange, selection(parameters(exchange.query), GROUP))
+        create = groups.create if resource_type.has_members else users.create
+        return await create(self._service, exchange, resource_type, _wanted(exchange, resource_type))
 
-    async def _resource(self, exchange: Exchange, endpoint: str, resource_id: str) -> Answer:
+    async def _resource(self, exchange: Exchange, resource_type: ResourceType, resource_id: str) -> Answer:
         if is_id(resource_id):
-            exchange.target = (f"{endpoint.lower()}/{resource_id}", resource_id)
+            exchange.target = (f"{resource_type.stream}/{resource_id}", resource_id)
         service = self._service
         if exchange.method == "DELETE":
-            delete = users.delete if endpoint == "Users" else groups.delete
-            return await delete(service, exchange, resource_id)
-        methods = _USER_METHODS if endpoint == "Users" else _GROUP_METHODS
+            delete = groups.delete if resource_type.has_members else users.delete
+            return await delete(service, exchange, resource_type, resource_id)
+        methods = _GROUP_METHODS if resource_type.has_members else _METHODS
         handler = methods.get(exchange.method)
         if handler is None:
             raise MethodNotAllowed(*methods, "DELETE")
-        wanted = selection(parameters(exchange.query), USER if endpoint == "Users" else GROUP)
-        return await handler(service, exchange, resource_id, wanted)
+        return await handler(service, exchange, resource_type, resource_id, _wanted(exchange, resource_type))
 
     def _discovery(self, exchange: Exchange, endpoint: str, name: str | None) -> Answer:
         if exchange.method not in _READING:
@@ -176,7 +176,7 @@ class Scim:
         """One metric, one log line: ids and routes, never names, bodies or query strings."""
         elapsed_us = exchange.elapsed_us()
         segments = exchange.segments
-        route = next((_ENDPOINTS[part.lower()] for part in segments[1:3] if part.lower() in _ENDPOINTS), "other")
+        route = next((_ROUTES[part.lower()] for part in segments[1:3] if part.lower() in _ROUTES), "other")
         route = f"/{route}/{{id}}" if exchange.target else f"/{route}"
         self._service.metrics.request(route, exchange.method, answer.status, elapsed_us)
         caller = exchange.caller
@@ -191,6 +191,10 @@ class Scim:
             answer.status,
             elapsed_us,
         )
+
+
+def _wanted(exchange: Exchange, resource_type: ResourceType) -> Selection | None:
+    return selection(parameters(exchange.query), resource_type)
 
 
 async def _only(exchange: Exchange, method: str, answer: Awaitable[Answer]) -> Answer:

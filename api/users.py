@@ -8,13 +8,13 @@ from api.exchange import Answer, Exchange
 from api.recording import Recording, unchanged
 from api.service import Service
 from domain import users
+from domain.attributes import ResourceType
 from domain.bodies import parse_json
 from domain.errors import NoSuchResource, NotUnique
 from domain.events import MembershipRemoved, UserDeleted, UserEvent
 from domain.ids import is_id
 from domain.patches import apply_patch, read_patch
 from domain.resources import read_resource
-from domain.schemas import USER
 from domain.selections import Selection
 from domain.users import User
 from ledger.jobs import Job, Membership, UserRow
@@ -23,7 +23,9 @@ from ledger.randomness import random_id
 from projections.directory import resource_of, user_row
 
 
-async def read(service: Service, exchange: Exchange, user_id: str, selection: Selection | None) -> Answer:
+async def read(
+    service: Service, exchange: Exchange, resource_type: ResourceType, user_id: str, selection: Selection | None
+) -> Answer:
     """GET /Users/{id}"""
     caller = exchange.authenticated
     stored = await service.lookups.user(caller.tenant.tenant_id, user_id) if is_id(user_id) else None
@@ -31,18 +33,20 @@ async def read(service: Service, exchange: Exchange, user_id: str, selection: Se
         raise NoSuchResource
     if (answer := not_modified(exchange, stored.version)) is not None:
         return answer
-    return await _answer(service, exchange, 200, stored, selection)
+    return await _answer(service, exchange, resource_type, 200, stored, selection)
 
 
-async def create(service: Service, exchange: Exchange, selection: Selection | None) -> Answer:
+async def create(
+    service: Service, exchange: Exchange, resource_type: ResourceType, selection: Selection | None
+) -> Answer:
     """POST /Users"""
     caller = exchange.authenticated
     body = parse_json(await exchange.read_body(service.config.body_bytes_max))
-    reading = read_resource(body, USER, caller.profile)
+    reading = read_resource(body, resource_type, caller.profile)
     exchange.quirks, exchange.ignored = reading.quirks, reading.ignored
     user_id = random_id()
     events = users.create(user_id, reading)
-    row = user_row(caller.tenant.tenant_id, _fold(None, events))
+    row = user_row(caller.tenant.tenant_id, _fold(None, events), resource_type)
     decided = False
 
     async def decide() -> Job:
@@ -61,39 +65,43 @@ async def create(service: Service, exchange: Exchange, selection: Selection | No
     appended = await service.write(decide)
     at = appended.recorded_at
     stored = StoredResource(user_id, row.version, at, at, row.document, False)
-    return await _answer(service, exchange, 201, stored, selection)
+    return await _answer(service, exchange, resource_type, 201, stored, selection)
 
 
-async def replace(service: Service, exchange: Exchange, user_id: str, selection: Selection | None) -> Answer:
+async def replace(
+    service: Service, exchange: Exchange, resource_type: ResourceType, user_id: str, selection: Selection | None
+) -> Answer:
     """PUT /Users/{id}"""
     caller = exchange.authenticated
     raw = await exchange.read_body(service.config.body_bytes_max)
 
     def decide(user: User) -> list[UserEvent]:
-        reading = read_resource(parse_json(raw), USER, caller.profile)
+        reading = read_resource(parse_json(raw), resource_type, caller.profile)
         exchange.quirks, exchange.ignored = reading.quirks, reading.ignored
-        return users.replace(user, reading)
+        return users.replace(user, reading, resource_type)
 
-    return await _change(service, exchange, user_id, selection, decide)
+    return await _change(service, exchange, resource_type, user_id, selection, decide)
 
 
-async def patch(service: Service, exchange: Exchange, user_id: str, selection: Selection | None) -> Answer:
+async def patch(
+    service: Service, exchange: Exchange, resource_type: ResourceType, user_id: str, selection: Selection | None
+) -> Answer:
     """PATCH /Users/{id}"""
     caller = exchange.authenticated
     raw = await exchange.read_body(service.config.body_bytes_max)
 
     def decide(user: User) -> list[UserEvent]:
-        asked = read_patch(parse_json(raw), USER, caller.profile)
+        asked = read_patch(parse_json(raw), resource_type, caller.profile)
         exchange.operations = list(asked.operations_text)
         patched = apply_patch(asked, user.resource)
         exchange.quirks, exchange.ignored = patched.quirks, asked.ignored
-        return users.change(user, patched)
+        return users.change(user, patched, resource_type)
 
-    return await _change(service, exchange, user_id, selection, decide)
+    return await _change(service, exchange, resource_type, user_id, selection, decide)
 
 
 async def _change(
-    service: Service, exchange: Exchange, user_id: str, selection: Selection | None,
+    service: Service, exchange: Exchange, resource_type: ResourceType, user_id: str, selection: Selection | None,
     decide_events: Callable[[User], list[UserEvent]],
 ) -> Answer:  # fmt: skip
     """Decide on the user's present state, record what changes, answer with the state after it."""
@@ -111,7 +119,7 @@ async def _change(
             after = None
             return unchanged(exchange, 200, before.version)
         changed = _fold(user, events)
-        after = user_row(tenant_id, changed)
+        after = user_row(tenant_id, changed, resource_type)
         if changed.resource["userName"] != user.resource["userName"]:
             await _claim_name(service, tenant_id, after)
         return _changed(exchange, before, after, events)
@@ -123,7 +131,7 @@ async def _change(
     if after is not None:
         at = appended.recorded_at
         stored = StoredResource(user_id, after.version, before.created_at, at, after.document, before.belongs)
-    return await _answer(service, exchange, 200, stored, selection)
+    return await _answer(service, exchange, resource_type, 200, stored, selection)
 
 
 async def _claim_name(service: Service, tenant_id: int, after: UserRow) -> None:
@@ -145,7 +153,7 @@ def _changed(exchange: Exchange, before: StoredUser, after: UserRow, events: lis
     return recording.finish()
 
 
-async def delete(service: Service, exchange: Exchange, user_id: str) -> Answer:
+async def delete(service: Service, exchange: Exchange, resource_type: ResourceType, user_id: str) -> Answer:
     """DELETE /Users/{id}: gone from SCIM and from every group; the ledger keeps what it was."""
     _aim(exchange, user_id)
     await exchange.read_body(service.config.body_bytes_max)
@@ -192,15 +200,16 @@ async def _to_change(service: Service, exchange: Exchange, user_id: str) -> Stor
 
 
 async def _answer(
-    service: Service, exchange: Exchange, status: int, stored: StoredResource, selection: Selection | None
-) -> Answer:
+    service: Service, exchange: Exchange, resource_type: ResourceType, status: int, stored: StoredResource,
+    selection: Selection | None,
+) -> Answer:  # fmt: skip
     tenant = exchange.authenticated.tenant
     groups = []
     if stored.belongs and shows(selection, "groups"):
         groups = await service.lookups.groups_of(tenant.tenant_id, stored.id)
     base = service.base(tenant.slug)
-    body = user_bytes(base, stored, groups, selection)
-    return resource_answer(status, body, stored.version, location(base, USER, stored.id))
+    body = user_bytes(base, resource_type, stored, groups, selection)
+    return resource_answer(status, body, stored.version, location(base, resource_type, stored.id))
 
 
 def _aim(exchange: Exchange, user_id: str) -> None:

@@ -111,6 +111,8 @@ class ResourceType(Struct, frozen=True, eq=False):
     and extension attributes without URI where the name is unambiguous (FI-30, core names win).
     order: rank of a top-level name or qualified extension attribute; changes are listed by it.
     required, immutable: top-level attributes with that characteristic.
+    has_members: whether its resources have members, as groups do; those are kept as edges.
+    stream: the kind of its resources' streams: `users` of `users/7f3a`.
     prepare_whole: by top-level name or extension URI; see `Attribute.prepare_whole`.
     never_returned: lower-case names of attributes that are written but not read, such as password.
     """
@@ -129,6 +131,8 @@ class ResourceType(Struct, frozen=True, eq=False):
     immutable: tuple[Place, ...] = ()
     never_returned: frozenset[str] = frozenset()
     prepare_whole: dict[str, Callable[[Any], Any]] = {}
+    has_members: bool = False
+    stream: str = ""
 
     def __post_init__(self) -> None:
         top = (*self.common, *self.schema.attributes)
@@ -143,6 +147,8 @@ class ResourceType(Struct, frozen=True, eq=False):
         force_setattr(self, "required", tuple(a for a in self.schema.attributes if a.required))
         force_setattr(self, "prepare_whole", _prepare_whole(top, extensions))
         force_setattr(self, "immutable", tuple(_immutable(top, qualified)))
+        force_setattr(self, "has_members", any(attribute.edges for attribute in top))
+        force_setattr(self, "stream", self.endpoint[1:].lower())
         force_setattr(
             self,
             "never_returned",

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from domain.attributes import JsonObject, ResourceType
+from domain.attributes import JsonObject
 from domain.errors import InvalidSyntax, InvalidValue
 
 DEPTH_MAX = 64
@@ -140,17 +140,18 @@ def _check_strings(body: Any) -> None:
             _check_strings(part)
 
 
-def strike_out(body: Any, resource_types: tuple[ResourceType, ...]) -> Any:
+def strike_out(body: Any, never_returned: frozenset[str]) -> Any:
     """The body with every value of a never-returned attribute replaced by "***"; the rest is the same.
 
     Such a value may stand below its name, a qualified or dotted name, next to a PATCH `path` that mentions
     it, inside that path's filter, anywhere in bulk data, or in a JSON text that a client sent as a string.
     In doubt it is struck out: what is sealed for an auditor must not hold a password (SX-01).
 
-    body: as `parse_json` returns it, so that its depth is bounded.
+    body: as `parse_json` returns it, so that its depth is bounded. never_returned: of the tenant's types.
     """
-    never = frozenset[str]().union(*(resource_type.never_returned for resource_type in resource_types))
-    return _struck(body, re.compile("|".join(map(re.escape, sorted(never))), re.IGNORECASE)) if never else body
+    if not never_returned:
+        return body
+    return _struck(body, re.compile("|".join(map(re.escape, sorted(never_returned))), re.IGNORECASE))
 
 
 def _struck(body: Any, secret: re.Pattern[str]) -> Any:

@@ -6,7 +6,7 @@ from typing import assert_never
 from msgspec import Struct
 
 from domain.applying import Patched
-from domain.attributes import JsonObject
+from domain.attributes import JsonObject, ResourceType
 from domain.changes import after_put, assigned
 from domain.errors import InvalidValue, NoSuchResource
 from domain.events import (
@@ -19,7 +19,6 @@ from domain.events import (
 )
 from domain.members import MemberChange, resolve
 from domain.resources import Reading, difference
-from domain.schemas import GROUP
 
 
 class Group(Struct, frozen=True):
@@ -38,18 +37,18 @@ def create(group_id: str, reading: Reading) -> list[GroupEvent]:
     return [GroupCreated(group_id, reading.resource)]
 
 
-def replace(group: Group | None, reading: Reading) -> list[GroupEvent]:
+def replace(group: Group | None, reading: Reading, resource_type: ResourceType) -> list[GroupEvent]:
     """PUT, without its members: what the body omits is cleared (PU-03)."""
     if group is None:
         raise NoSuchResource()
-    return _changes(group, after_put(group.resource, reading, GROUP))
+    return _changes(group, after_put(group.resource, reading, resource_type), resource_type)
 
 
-def change(group: Group | None, patched: Patched) -> list[GroupEvent]:
+def change(group: Group | None, patched: Patched, resource_type: ResourceType) -> list[GroupEvent]:
     """PATCH, without its members: the net effect of all operations."""
     if group is None:
         raise NoSuchResource()
-    return _changes(group, patched.resource)
+    return _changes(group, patched.resource, resource_type)
 
 
 def delete(group: Group | None) -> list[GroupEvent]:
@@ -75,8 +74,9 @@ def member_events(
     return ends + [MembershipAdded(member_id, member_types[member_id]) for member_id in added]
 
 
-def _changes(group: Group, after: JsonObject) -> list[GroupEvent]:
-    return [AttributeChanged(attribute, old, new) for attribute, old, new in difference(group.resource, after, GROUP)]
+def _changes(group: Group, after: JsonObject, resource_type: ResourceType) -> list[GroupEvent]:
+    changes = difference(group.resource, after, resource_type)
+    return [AttributeChanged(attribute, old, new) for attribute, old, new in changes]
 
 
 def evolve(group: Group | None, event: GroupEvent) -> Group | None:

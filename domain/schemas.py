@@ -15,6 +15,7 @@ from domain.attributes import (
     describe_resource_type,
     describe_schema,
 )
+from domain.registry import ResourceTypes
 
 __all__ = [
     "COMMON",
@@ -25,6 +26,7 @@ __all__ = [
     "GROUP",
     "GROUP_SCHEMA",
     "RESOURCE_TYPES",
+    "STANDARD",
     "USER",
     "USER_SCHEMA",
     "Attribute",
@@ -246,3 +248,4 @@ GROUP_SCHEMA = Schema(
 USER = ResourceType("User", "/Users", "User Account", USER_SCHEMA, ((ENTERPRISE_USER_SCHEMA, False),), COMMON)
 GROUP = ResourceType("Group", "/Groups", "Group", GROUP_SCHEMA, (), COMMON)
 RESOURCE_TYPES = (USER, GROUP)
+STANDARD = ResourceTypes(RESOURCE_TYPES)  # Of every tenant that declared nothing.

@@ -5,7 +5,7 @@ from typing import Any, assert_never
 from msgspec import Struct
 
 from domain.applying import Patched
-from domain.attributes import JsonObject
+from domain.attributes import JsonObject, ResourceType
 from domain.changes import after_put, assigned
 from domain.errors import NoSuchResource
 from domain.events import (
@@ -17,7 +17,6 @@ from domain.events import (
     UserEvent,
 )
 from domain.resources import Reading, difference
-from domain.schemas import USER
 
 _PASSWORD_GIVEN = AttributeChanged("password", None, None)  # A receipt: the value is never recorded.
 
@@ -45,18 +44,18 @@ def create(user_id: str, reading: Reading) -> list[UserEvent]:
     return [created, _PASSWORD_GIVEN] if reading.password_given else [created]
 
 
-def replace(user: User | None, reading: Reading) -> list[UserEvent]:
+def replace(user: User | None, reading: Reading, resource_type: ResourceType) -> list[UserEvent]:
     """PUT: what the body omits is cleared, except `active` and the password; no change, no event (PU-11)."""
     if user is None:
         raise NoSuchResource()
-    return _changes(user, after_put(user.resource, reading, USER), reading.password_given)
+    return _changes(user, after_put(user.resource, reading, resource_type), reading.password_given, resource_type)
 
 
-def change(user: User | None, patched: Patched) -> list[UserEvent]:
+def change(user: User | None, patched: Patched, resource_type: ResourceType) -> list[UserEvent]:
     """PATCH: the net effect of all operations; none is no event (DEC-11). A given password counts (PD-16)."""
     if user is None:
         raise NoSuchResource()
-    return _changes(user, patched.resource, patched.password_given)
+    return _changes(user, patched.resource, patched.password_given, resource_type)
 
 
 def delete(user: User | None) -> list[UserEvent]:
@@ -66,9 +65,9 @@ def delete(user: User | None) -> list[UserEvent]:
     return [UserDeleted()]
 
 
-def _changes(user: User, after: JsonObject, password_given: bool) -> list[UserEvent]:
+def _changes(user: User, after: JsonObject, password_given: bool, resource_type: ResourceType) -> list[UserEvent]:
     events: list[UserEvent] = [
-        _changed(attribute, old, new) for attribute, old, new in difference(user.resource, after, USER)
+        _changed(attribute, old, new) for attribute, old, new in difference(user.resource, after, resource_type)
     ]
     if password_given:
         events.append(_PASSWORD_GIVEN)

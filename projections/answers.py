@@ -14,7 +14,7 @@ from msgspec import Struct
 from domain import groups, users
 from domain.groups import Group
 from domain.resources import schemas_of
-from domain.schemas import GROUP, USER
+from domain.schemas import STANDARD
 from domain.users import User
 from ledger.entry import Entry, Erased, Position
 from ledger.reader import Reader
@@ -205,7 +205,7 @@ def _is_about(entry: Entry, candidate: Candidate) -> bool:
 def _shown(candidate: Candidate, entries: Sequence[Entry]) -> Shown:
     own = [entry for entry in entries if entry.stream == candidate.stream]
     state = _folded(candidate, own)
-    resource_type = USER if candidate.resource == "users" else GROUP
+    resource_type = STANDARD.by_stream[candidate.resource]
     held = groups_held(entries, candidate.id, GroupNames(entries)) if state is not None else []
     return Shown(
         id=candidate.id,

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
+from domain.attributes import ResourceType
 from domain.groups import Group
 from domain.resources import schemas_of
-from domain.schemas import GROUP, USER
 from domain.search import search_document, search_terms
 from domain.users import User
 from ledger.entry import Settings
@@ -25,24 +25,24 @@ def equality_key(prepared: str) -> bytes:
     return sha256(prepared.encode()).digest()
 
 
-def user_row(tenant_id: int, user: User) -> UserRow:
+def user_row(tenant_id: int, user: User, resource_type: ResourceType) -> UserRow:
     """Return the row of `users` for a state of a user."""
-    search = search_document(user.resource, USER)
+    search = search_document(user.resource, resource_type)
     return UserRow(
         id=user.id,
         version=user.version,
         name_key=equality_key(search["userName"]),
         external_id_key=_optional_key(search.get("externalId")),
         active=user.resource.get("active"),
-        document=document(user.resource, schemas_of(user.resource, USER)),
+        document=document(user.resource, schemas_of(user.resource, resource_type)),
         search=_encode(search).decode(),
         terms=_literal(search_terms(tenant_id, search)),
     )
 
 
-def group_row(tenant_id: int, group: Group, settings: Settings) -> GroupRow:
+def group_row(tenant_id: int, group: Group, resource_type: ResourceType, settings: Settings) -> GroupRow:
     """Return the row of `groups` for a state of a group."""
-    search = search_document(group.resource, GROUP)
+    search = search_document(group.resource, resource_type)
     name_key = equality_key(search["displayName"])
     return GroupRow(
         id=group.id,
@@ -50,7 +50,7 @@ def group_row(tenant_id: int, group: Group, settings: Settings) -> GroupRow:
         name_key=name_key,
         unique_name_key=name_key if settings.group_names_unique else None,
         external_id_key=_optional_key(search.get("externalId")),
-        document=document(group.resource, schemas_of(group.resource, GROUP)),
+        document=document(group.resource, schemas_of(group.resource, resource_type)),
         search=_encode(search).decode(),
         terms=_literal(search_terms(tenant_id, search)),
     )

@@ -9,6 +9,8 @@ from msgspec import Struct
 from domain import groups, users
 from domain.events import AttributeChanged, GroupCreated, MembershipAdded, SettingChanged
 from domain.groups import Group
+from domain.registry import ResourceTypes
+from domain.schemas import STANDARD
 from domain.users import User
 from ledger.entry import Entry, Erased, Settings, TenantId
 from ledger.jobs import GroupRow, UserRow
@@ -62,6 +64,7 @@ class Folding:
         self._open: dict[str, dict[str, tuple[str, int]]] = {}  # group → member → (type, from position)
         self._closed: list[tuple[str, str, str, int, int]] = []
         self._settings: dict[str, Any] = {}
+        self._types: ResourceTypes = STANDARD
 
     def feed(self, entries: Iterable[Entry]) -> None:
         """Take entries, in position order."""
@@ -114,7 +117,7 @@ class Folding:
         return self._membership_lines()
 
     def _user_line(self, user_id: str, held: _Held) -> str:
-        row = user_row(self._tenant_id, User(user_id, held.state.resource, held.version))
+        row = user_row(self._tenant_id, User(user_id, held.state.resource, held.version), self._types.user)
         active = NULL if row.active is None else "t" if row.active else "f"
         start = f"{self._tenant_id}\t{user_id}\t{held.version}\t{held.position}\t{held.created_position}"
         times = f"{held.created_at.isoformat()}\t{held.modified_at.isoformat() if held.modified_at else NULL}"
@@ -123,7 +126,8 @@ class Folding:
 
     def _group_line(self, group_id: str, held: _Held) -> str:
         settings = Settings(**self._settings)
-        row = group_row(self._tenant_id, Group(group_id, held.state.resource, held.version), settings)
+        group = Group(group_id, held.state.resource, held.version)
+        row = group_row(self._tenant_id, group, self._types.group, settings)
         members = len(self._open.get(group_id, ()))
         start = f"{self._tenant_id}\t{group_id}\t{held.version}\t{held.attribute_version}\t{members}"
         places = f"{held.position}\t{held.created_position}"

@@ -15,6 +15,7 @@ from domain.attributes import Attribute, Place, ResourceType
 from domain.comparison import exact
 from domain.ids import is_id
 from domain.schemas import GROUP, USER
+from domain.search import LEFT_OUT
 
 TEXTUAL = frozenset({"string", "reference", "binary"})
 _NUMERIC = frozenset({"integer", "decimal", "dateTime"})
@@ -81,11 +82,12 @@ class Places:
         self._of_users = resource_type.name == USER.name
         if self._of_users:
             self._sources["userName"] = self._keyed("userName", "r.user_name_key")
-            self._sources["active"] = lambda condition: condition(lambda _: Value("r.active::text"))
             self._sources["groups"] = self._groups
-        else:
+        elif resource_type.has_members:
             self._sources["displayName"] = self._keyed("displayName", "r.name_key")
             self._sources["members"] = self._members
+        if not resource_type.has_members and LEFT_OUT in resource_type.core:
+            self._sources[LEFT_OUT] = lambda condition: condition(lambda _: Value("r.active::text"))
 
     def in_document(self, place: Place) -> bool:
         """Whether the place is read from the search document, and from nowhere else."""

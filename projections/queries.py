@@ -12,15 +12,13 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from domain.attributes import ResourceType
 from domain.errors import TooMany
 from domain.expressions import Filter
-from domain.schemas import GROUP, USER
 from ledger.connections import answered_within, is_lost
 from ledger.lookups import StoredGroup, StoredResource
 from ledger.writer import Unreachable
-from projections.where import Where, where
+from projections.where import Where, table_of, where
 
 STATEMENT_TIMEOUT_MS = 20_000
 _ANSWER_S = 22.0  # For a database that does not even keep its own time limit.
-_TABLES = {"User": "users", "Group": "groups"}
 _COLUMNS = (
     "r.id::text, r.version, r.created_at, r.modified_at, r.document, exists(select from memberships m "
     "where m.tenant_id = r.tenant_id and m.member_id = r.id and m.to_position is null)"
@@ -118,9 +116,8 @@ class Queries:
     async def _ask(
         self, tenant_id: int, resource_type: ResourceType, clause: Where, *, offset: int, count: int
     ) -> tuple[int, list[StoredResource]]:
-        table = _TABLES[resource_type.name]
-        columns, shape = (_GROUP_COLUMNS, StoredGroup) if resource_type is GROUP else (_COLUMNS, StoredResource)
-        matching = f" from {table} r where r.tenant_id = %(tenant)s and ({clause.clause})"
+        columns, shape = (_GROUP_COLUMNS, StoredGroup) if resource_type.has_members else (_COLUMNS, StoredResource)
+        matching = f" from {table_of(resource_type)} r where r.tenant_id = %(tenant)s and ({clause.clause})"
         parameters = {**clause.parameters, "tenant": tenant_id, "offset": offset, "count": count}
         try:
             async with self._borrowed() as connection:
@@ -143,6 +140,3 @@ class Queries:
 
 def _bytes(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(bytes(value) if isinstance(value, memoryview) else value for value in row)
-
-
-TYPES = (USER, GROUP)

@@ -37,7 +37,6 @@ from domain.ids import is_id
 from domain.search import search_term
 from projections.places import TEXTUAL, Condition, Parameters, Places, Value, Values, joined, key
 
-_TABLES = {"User": "users", "Group": "groups"}
 _SYMBOLS = {"eq": "=", "ne": "=", "gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 _SUBSTRINGS = {
     "co": "strpos({value}, {literal}) > 0",
@@ -48,6 +47,7 @@ _KEYED = {
     "User": frozenset({"id", "externalId", "meta.location", "userName"}),
     "Group": frozenset({"id", "externalId", "meta.location", "displayName"}),
 }
+_KEYED_ALWAYS = frozenset({"id", "externalId", "meta.location"})
 _THROUGH_EDGES = {
     "User": frozenset({"groups.value", "groups.$ref", "groups.display"}),
     "Group": frozenset({"members.value", "members.$ref"}),
@@ -88,9 +88,18 @@ def point(filter: Filter) -> tuple[str, str | bytes] | None:
         case Comparison(Place(None, attribute, None), "eq", str() as literal):
             if attribute.name == "id":
                 return ("id", literal) if is_id(literal) else None
-            if attribute.name in _KEYED[resource_type.name]:
+            if attribute.name in _keyed(resource_type):
                 return attribute.name, key(literal)
     return None
+
+
+def table_of(resource_type: ResourceType) -> str:
+    """The table that holds the resources of a type."""
+    return "groups" if resource_type.has_members else "users"
+
+
+def _keyed(resource_type: ResourceType) -> frozenset[str]:
+    return _KEYED.get(resource_type.name, _KEYED_ALWAYS)
 
 
 _Some = Callable[[Place, Condition], str]  # Some element at a place satisfies a condition.
@@ -169,7 +178,7 @@ class _Translation:
         ways = [condition for reach, condition in conditions if reach is _Reach.BY_MEMBERSHIP]
         if rows:
             ways.append(joined("or", rows))
-        table = _TABLES[self.resource_type.name]
+        table = table_of(self.resource_type)
         selects = [f"select r.id from {table} r where r.tenant_id = %(tenant)s and ({way})" for way in ways]
         return f"r.id in ({' union all '.join(selects)})"
 
@@ -228,9 +237,9 @@ class _Translation:
     def _reach(self, expression: Expression) -> _Reach:
         match expression:
             case Comparison(place, "eq", literal) if literal is not None:
-                if place.path in _THROUGH_EDGES[self.resource_type.name]:
+                if place.path in _THROUGH_EDGES.get(self.resource_type.name, ()):
                     return _Reach.BY_MEMBERSHIP
-                keyed = place.path in _KEYED[self.resource_type.name] or self._has_terms(place)
+                keyed = place.path in _keyed(self.resource_type) or self._has_terms(place)
                 return _Reach.BY_ROW if keyed else _Reach.BY_READING_ALL
             case Within(_, inner):
                 return self._reach(inner)

@@ -106,8 +106,8 @@ def put(body: Json, profile: Profile = LENIENT) -> Decision:
 
     def decide(state: Any) -> Sequence[Event]:
         if isinstance(state, Group):
-            return groups.replace(state, read_group(body, profile))
-        return users.replace(state, read_user(body, profile))
+            return groups.replace(state, read_group(body, profile), GROUP)
+        return users.replace(state, read_user(body, profile), USER)
 
     return decide
 
@@ -118,10 +118,10 @@ def patch(*operations: Json, profile: Profile = LENIENT) -> Decision:
     def decide(state: Any) -> Sequence[Event]:
         if isinstance(state, Group):
             return groups.change(
-                state, apply_patch(read_patch(patch_body(*operations), GROUP, profile), state.resource)
+                state, apply_patch(read_patch(patch_body(*operations), GROUP, profile), state.resource), GROUP
             )
         resource = {} if state is None else state.resource
-        return users.change(state, apply_patch(read_patch(patch_body(*operations), USER, profile), resource))
+        return users.change(state, apply_patch(read_patch(patch_body(*operations), USER, profile), resource), USER)
 
     return decide
 

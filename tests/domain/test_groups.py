@@ -26,6 +26,7 @@ from domain.events import (
 from domain.groups import Group
 from domain.patches import Patched
 from domain.profiles import LENIENT, STRICT
+from domain.schemas import GROUP
 
 ADSCIM = "http://schemas.microsoft.com/2006/11/ResourceManagement/ADSCIM/2.0/Group"
 
@@ -90,8 +91,8 @@ def test_what_cannot_be_is_refused(decide: Decision, refusal: type[ScimError]) -
     "decide",
     [
         groups.delete,
-        lambda group: groups.replace(group, read_group(group_body())),
-        lambda group: groups.change(group, Patched({"displayName": "x"}, False, None)),
+        lambda group: groups.replace(group, read_group(group_body()), GROUP),
+        lambda group: groups.change(group, Patched({"displayName": "x"}, False, None), GROUP),
     ],
 )
 @pytest.mark.parametrize("events", [(), (STAFF, GroupDeleted())])

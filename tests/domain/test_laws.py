@@ -55,12 +55,12 @@ def test_patch_then_difference_then_evolve_is_the_patched_resource(
     before, asked = copy.deepcopy(user), copy.deepcopy(operations)
     with suppress(ScimError):
         patched = apply_patch(read_patch(patch_body(*operations), USER, profile), user.resource)
-        events = users.change(user, patched)
+        events = users.change(user, patched, USER)
         after = folded(user, events)
         assert is_same(after.resource, patched.resource)
         assert is_same(patched.resource, after.resource)
         assert after.version == user.version + len(events)
-        assert users.change(after, patched) == []
+        assert users.change(after, patched, USER) == []
         assert_canonical(patched.resource)
     assert (user, operations) == (before, asked)
 
@@ -101,11 +101,11 @@ def test_a_put_leaves_what_was_put(before: Json, after: Json) -> None:
     """Apart from `active`, which it keeps when the body is silent; the same PUT again is nothing."""
     user = User("u", read(before), 1)
     reading = read_resource(after, USER, LENIENT)
-    events = users.replace(user, reading)
+    events = users.replace(user, reading, USER)
     put = folded(user, events)
     wanted = {"active": before["active"]} if "active" in before else {}
     assert is_same(put.resource, wanted | read(after))
-    assert users.replace(put, reading) == []
+    assert users.replace(put, reading, USER) == []
 
 
 @settings(max_examples=100, deadline=None)
@@ -115,7 +115,9 @@ def test_folding_in_two_halves_equals_folding_once(body: Json, requests: list[li
     history: list[UserEvent] = [UserCreated("u", user.resource)]
     for operations in requests:
         with suppress(ScimError):
-            events = users.change(user, apply_patch(read_patch(patch_body(*operations), USER, LENIENT), user.resource))
+            events = users.change(
+                user, apply_patch(read_patch(patch_body(*operations), USER, LENIENT), user.resource), USER
+            )
             user = folded(user, events)
             history += events
     cut = data.draw(st.integers(1, len(history)))
@@ -157,7 +159,9 @@ def test_deactivation_is_never_a_side_effect() -> None:
         assume("active" not in json.dumps(operations))
         user = User("u", read(body), 1)
         with suppress(ScimError):
-            events = users.change(user, apply_patch(read_patch(patch_body(*operations), USER, LENIENT), user.resource))
+            events = users.change(
+                user, apply_patch(read_patch(patch_body(*operations), USER, LENIENT), user.resource), USER
+            )
             assert not any(isinstance(event, Deactivated) for event in events)
 
     holds()

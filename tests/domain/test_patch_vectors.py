@@ -41,8 +41,8 @@ class Bench:
         patch = read_patch(body, self.type, profile)
         patched = apply_patch(patch, self.state.resource)
         if isinstance(self.state, User):
-            return self.evolved(users.change(self.state, patched))
-        events = groups.change(self.state, patched)
+            return self.evolved(users.change(self.state, patched, self.type))
+        events = groups.change(self.state, patched, self.type)
         if patched.members is not None:
             elements = [{"value": name, "type": kind(name)} for name in self.members]
             wanted = selected(patched.members, elements)

@@ -78,11 +78,11 @@ class Directory(Struct):
 
     def _user_rows(self) -> Iterator[tuple[Made, UserRow]]:
         for made in self.users:
-            yield made, user_row(self.tenant_id, User(made.id, made.resource, made.version))
+            yield made, user_row(self.tenant_id, User(made.id, made.resource, made.version), USER)
 
     def _group_rows(self) -> Iterator[tuple[Made, GroupRow]]:
         for made in self.groups:
-            yield made, group_row(self.tenant_id, Group(made.id, made.resource, made.version), SETTINGS)
+            yield made, group_row(self.tenant_id, Group(made.id, made.resource, made.version), GROUP, SETTINGS)
 
     # What SCIM shows.
 
