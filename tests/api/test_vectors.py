@@ -119,7 +119,7 @@ def patch_cases() -> Iterator[Any]:
             yield pytest.param(vector, profile, id=f"{vector['id']}-{profile}")
 
 
-@pytest.mark.parametrize(("vector", "profile"), patch_cases())
+@pytest.mark.parametrize(("vector", "profile"), list(patch_cases()))
 def test_a_patch_does_what_its_vector_says(workshops: dict[str, Workshop], vector: Json, profile: str) -> None:
     workshop = workshops[profile]
     speaker, before = workshop.speaker, workshop.make(vector)
