@@ -148,8 +148,8 @@ class Batch:
             self._row(
                 _ENTRY,
                 (
-                    entry.stream, version, place, type(entry.event).__name__, entry.subject_id, job.request_id,
-                    job.actor, entry.commitment, entry.payload, entry.key_id,
+                    entry.stream, version, place, entry.event_type, entry.subject_id, job.request_id, job.actor,
+                    entry.commitment, entry.payload, entry.key_id,
                 ),
             )  # fmt: skip
         self.group_turn.append(turns)

@@ -14,9 +14,9 @@ from msgspec import Raw, Struct
 
 from domain.events import EVENT_BY_NAME, Event
 from domain.upcasts import upcast
-from ledger.entry import Cause, Erased, Stream
+from ledger.entry import Cause, Erased
 from ledger.randomness import random_bytes
-from ledger.vault import SALT_BYTES, KeyDestroyed, Sealer, SealerOf, commit
+from ledger.vault import SALT_BYTES, Sealer, commit
 
 _encode = msgspec.json.Encoder().encode
 _PREFIX = {
@@ -85,23 +85,9 @@ def decode_payload(payload: bytes) -> tuple[Event, Cause]:
     return msgspec.convert(body, current), read.cause
 
 
-def open_event(
-    sealed: bytes,
-    *,
-    event_type: str,
-    subject_id: str,
-    key_id: str,
-    origin: str,
-    stream: Stream,
-    sealer_of: SealerOf,
-) -> tuple[Event | Erased, Cause | None]:
-    """Open a stored entry's payload; what was erased comes back as `Erased`, without its cause."""
-    try:
-        sealer = sealer_of(subject_id, key_id)
-    except KeyDestroyed:
-        return Erased(event_type), None
-    _, payload = open_payload(sealed, sealer, origin, stream)
-    return decode_payload(payload)
+def read_payload(event_type: str, payload: bytes) -> tuple[Event | Erased, Cause | None]:
+    """Read an opened payload; where nothing could be opened, the event comes back as `Erased`, without its cause."""
+    return decode_payload(payload) if payload else (Erased(event_type), None)
 
 
 def text_of(digest: bytes) -> str:

@@ -51,6 +51,11 @@ class NewEntry(Struct):
     key_id: str
     bumps: bool = False
 
+    @property
+    def event_type(self) -> str:
+        """Its short name, as stored."""
+        return type(self.event).__name__
+
 
 class SubjectKey(Struct):
     """A new person's wrapped key."""

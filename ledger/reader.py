@@ -1,5 +1,6 @@
 """Entries, read back: a stream's history, what is about somebody, everything after a position."""
 
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -8,12 +9,14 @@ from typing import Any
 import psycopg
 from cryptography.exceptions import InvalidTag
 
-from ledger.codec import Tampered, open_event
+from ledger.codec import Tampered, open_payload, read_payload
 from ledger.entry import Entry, Position, Stream, Tenant, Version
-from ledger.vault import KeyDestroyed, Sealer, Vault, open_received
+from ledger.vault import Sealer, Vault, open_received
 
 PAGE_ENTRIES = 5_000
+NOWHERE = Stream("")
 _KEYS_KEPT = 20_000
+_VERSION_MAX = 2**31 - 1
 _COLUMNS = (
     "position, stream, stream_version, event_type, subject_id::text, request_id::text, recorded_at, payload, "
     "key_id::text"
@@ -28,7 +31,7 @@ class Reader:
     def __init__(self, connection: psycopg.Connection[Any], tenant: Tenant, vault: Vault) -> None:
         self.connection = connection
         self.tenant = tenant
-        self._vault = vault
+        self.vault = vault
         self._sealers: OrderedDict[str, Sealer] = OrderedDict({vault.tenant_key.key_id: vault.tenant_key})
 
     def size(self) -> int:
@@ -43,19 +46,12 @@ class Reader:
             position, position + count if until is None else until, count,
         )  # fmt: skip
 
-    def history(self, stream: Stream, *, until: Position | None = None) -> list[Entry]:
-        """Return a stream's entries in order, those before position `until` only."""
+    def about(self, *subject_ids: str, until: Position | None = None, elsewhere_than: Stream = NOWHERE) -> list[Entry]:
+        """Return the entries about people or groups in order, before position `until`, but for one stream's."""
         return self._entries(
-            "tenant_id = %s and stream = %s and (%s::bigint is null or position < %s) order by stream_version",
-            stream, until, until,
-        )  # fmt: skip
-
-    def about(self, subject_id: str, *, until: Position | None = None, since: datetime | None = None) -> list[Entry]:
-        """Return the entries about a person or group in order, before position `until`, from `since` on."""
-        return self._entries(
-            "tenant_id = %s and subject_id = %s and (%s::bigint is null or position < %s) "
-            "and (%s::timestamptz is null or recorded_at >= %s) order by position",
-            subject_id, until, until, since, since,
+            "tenant_id = %s and subject_id = any(%s::uuid[]) and (%s::bigint is null or position < %s) "
+            "and stream <> %s order by position",
+            list(subject_ids), until, until, elsewhere_than,
         )  # fmt: skip
 
     def at(self, positions: Iterable[int]) -> list[Entry]:
@@ -64,15 +60,40 @@ class Reader:
 
     def position_at(self, time: datetime) -> Position:
         """Return how many entries were recorded at or before `time`: the size of the ledger as of then."""
-        low, high = 0, self.size()
-        while low < high:  # Times never decrease with positions, so a search by halves needs no index of times.
-            middle = (low + high) // 2
-            row = self._rows("select recorded_at from entries where tenant_id = %s and position = %s", middle)
-            if row[0][0] <= time:
-                low = middle + 1
-            else:
-                high = middle
-        return Position(low)
+
+        def recorded_at(position: int) -> datetime:
+            query = "select recorded_at from entries where tenant_id = %s and position = %s"
+            found: datetime = self._rows(query, position)[0][0]
+            return found
+
+        # Times never decrease with positions, so a search by halves needs no index of times.
+        return Position(bisect_right(range(self.size()), time, key=recorded_at))
+
+    def version_at(self, stream: Stream, position: Position) -> tuple[Version, datetime] | None:
+        """Return the version that a stream had before a position, and when it came to it; None when it had none."""
+        standing = (
+            "select stream_version, recorded_at, position from entries where tenant_id = %s and stream = %s "
+            "and stream_version <= %s order by stream_version desc limit 1"
+        )
+
+        def place(version: int) -> int:
+            return int(self._rows(standing, stream, version)[0][2])
+
+        newest = self._rows(standing, stream, _VERSION_MAX)
+        if newest and newest[0][2] >= position:
+            # By halves again: a large group has had a hundred thousand versions since.
+            before = bisect_left(range(1, newest[0][0]), int(position), key=place)
+            newest = self._rows(standing, stream, before)
+        return (Version(newest[0][0]), newest[0][1]) if newest else None
+
+    def opened(self, where: str, *parameters: object) -> list[tuple[StoredRow, bytes]]:
+        """Return entries as stored, each with its payload opened; empty where the key was destroyed.
+
+        where: from the tenant's condition on to the order, as in this file's own statements.
+        """
+        rows = self._rows(f"select {_COLUMNS} from entries where {where}", *parameters)  # noqa: S608
+        self._load_keys(rows)
+        return [(row, self._payload(row)) for row in rows]
 
     def received(self, request_id: str) -> bytes | None:
         """Return a request's body as received (passwords struck out); None when not kept, or erased."""
@@ -85,15 +106,13 @@ class Reader:
         if not rows:
             return None
         try:
-            sealer = self._vault.unwrap(request_id, request_id, bytes(rows[0][0]))
+            sealer = self.vault.unwrap(request_id, request_id, bytes(rows[0][0]))
             return open_received(bytes(rows[0][1]), sealer, request_id)[1]
         except InvalidTag:
             raise Tampered(f"the received request {request_id} does not open with its key") from None
 
     def _entries(self, where: str, *parameters: object) -> list[Entry]:
-        rows = self._rows(f"select {_COLUMNS} from entries where {where}", *parameters)  # noqa: S608
-        self._load_keys(rows)
-        return [self._entry(row) for row in rows]
+        return [self._entry(row, payload) for row, payload in self.opened(where, *parameters)]
 
     def _rows(self, query: str, *parameters: object) -> list[Any]:
         with psycopg.Cursor(self.connection) as cursor:
@@ -115,24 +134,19 @@ class Reader:
             list(set(wanted.values())),
         )
         for subject_id, key_id, wrapped in found:
-            self._sealers[key_id] = self._vault.unwrap(subject_id, key_id, bytes(wrapped))
-        self._sealers.move_to_end(self._vault.tenant_key.key_id)
+            self._sealers[key_id] = self.vault.unwrap(subject_id, key_id, bytes(wrapped))
+        self._sealers.move_to_end(self.vault.tenant_key.key_id)
         while len(self._sealers) > max(_KEYS_KEPT, len(rows) + 1):  # None that this page needs goes.
             self._sealers.popitem(last=False)
 
-    def _entry(self, row: StoredRow) -> Entry:
-        position, stream, version, event_type, subject_id, request_id, recorded_at, payload, key_id = row
-        event, cause = open_event(
-            bytes(payload), event_type=event_type, subject_id=subject_id, key_id=key_id,
-            origin=self.tenant.origin, stream=Stream(stream), sealer_of=self._sealer,
-        )  # fmt: skip
+    def _payload(self, row: StoredRow) -> bytes:
+        sealer = self._sealers.get(row[8])
+        return b"" if sealer is None else open_payload(bytes(row[7]), sealer, self.tenant.origin, row[1])[1]
+
+    def _entry(self, row: StoredRow, payload: bytes) -> Entry:
+        position, stream, version, event_type, subject_id, request_id, recorded_at, _, _ = row
+        event, cause = read_payload(event_type, payload)
         return Entry(
             self.tenant.tenant_id, Position(position), Stream(stream), Version(version), event_type, subject_id,
             request_id, recorded_at, event, cause,
         )  # fmt: skip
-
-    def _sealer(self, subject_id: str, key_id: str) -> Sealer:
-        try:
-            return self._sealers[key_id]
-        except KeyError:
-            raise KeyDestroyed(subject_id) from None

@@ -8,7 +8,6 @@ import os
 import secrets
 import stat
 from base64 import b64encode
-from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -28,10 +27,6 @@ _COMMITMENT_TAG = b"scim-ledger/payload/v1\n"
 
 class KeysMissing(Exception):
     """The key folder does not hold the keys of this ledger; nothing may be served or written."""
-
-
-class KeyDestroyed(Exception):
-    """The key of a person or a request was destroyed: what it sealed is gone."""
 
 
 class Sealer:
@@ -176,6 +171,3 @@ def open_received(sealed: bytes, sealer: Sealer, request_id: str) -> tuple[bytes
     """Return (salt, body) of a sealed received request."""
     plain = sealer.open(sealed, request_id.encode())
     return plain[:SALT_BYTES], plain[SALT_BYTES:]
-
-
-SealerOf = Callable[[str, str], Sealer]  # (subject id, key id) -> its key; raises KeyDestroyed.

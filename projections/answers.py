@@ -16,8 +16,9 @@ from domain.groups import Group
 from domain.resources import schemas_of
 from domain.schemas import STANDARD
 from domain.users import User
-from ledger.entry import Entry, Erased, Position
+from ledger.entry import Entry, Erased, Position, Version
 from ledger.reader import Reader
+from ledger.recorder import Ledger
 from projections.log import Log, read_log
 from projections.runner import PROJECTIONS, Lagging, catch_up, wait_until
 from projections.story import (
@@ -123,7 +124,7 @@ def as_of(reader: Reader, asked: str, moment: datetime | int | None) -> AsOf:
     else:
         until = size if moment is None else min(size, moment + 1)
     at = moment if isinstance(moment, datetime) else None
-    shown = [_shown(candidate, _about(reader, candidate, until)) for candidate in candidates]
+    shown = [_shown(reader, candidate, until) for candidate in candidates]
     return AsOf(asked, until - 1, at, shown)
 
 
@@ -174,14 +175,28 @@ def _by_entries(reader: Reader, asked: str) -> Candidate | None:
 def _about(reader: Reader, candidate: Candidate, size: int) -> list[Entry]:
     """Everything a story needs: what is about the resource, about the groups it was in, and the first entries
     of their requests, which hold the full cause."""
-    own = reader.about(candidate.id, until=Position(size))
-    found = {entry.position: entry for entry in own}
-    group_ids = {entry.stream[7:] for entry in own if entry.stream.startswith("groups/")} - {candidate.id}
-    for group_id in group_ids:
-        found |= {entry.position: entry for entry in reader.about(group_id, until=Position(size))}
-    firsts = {first_position(entry) for entry in found.values()} - found.keys()
-    found |= {entry.position: entry for entry in reader.at(firsts)} if firsts else {}
-    return [found[position] for position in sorted(found)]
+    found = [*_own(reader, candidate, size), *_elsewhere(reader, candidate, size)]
+    firsts = {first_position(entry) for entry in found} - {entry.position for entry in found}
+    found += reader.at(firsts) if firsts else []
+    return sorted(found, key=_position)
+
+
+def _own(reader: Reader, candidate: Candidate, size: int) -> list[Entry]:
+    """What the resource's stream holds, of a group's what is about the group."""
+    then = reader.version_at(candidate.stream, Position(size))
+    return [] if then is None else list(Ledger.of(reader).events.get(candidate.stream, lte=then[0]))
+
+
+def _elsewhere(reader: Reader, candidate: Candidate, size: int) -> list[Entry]:
+    """What other streams hold about the resource, and what is about the groups it was in."""
+    until = Position(size)
+    about = reader.about(candidate.id, until=until, elsewhere_than=candidate.stream)
+    group_ids = {entry.stream[7:] for entry in about if entry.stream.startswith("groups/")}
+    return sorted([*about, *(reader.about(*group_ids, until=until) if group_ids else ())], key=_position)
+
+
+def _position(entry: Entry) -> int:
+    return entry.position
 
 
 def _told(candidate: Candidate, entries: Sequence[Entry]) -> Told:
@@ -202,33 +217,42 @@ def _is_about(entry: Entry, candidate: Candidate) -> bool:
     return entry.stream == candidate.stream or entry.subject_id == candidate.id
 
 
-def _shown(candidate: Candidate, entries: Sequence[Entry]) -> Shown:
-    own = [entry for entry in entries if entry.stream == candidate.stream]
-    state = _folded(candidate, own)
+def _shown(reader: Reader, candidate: Candidate, size: int) -> Shown:
+    then = reader.version_at(candidate.stream, Position(size))
+    version, changed_at = then or (Version(0), None)
+    state = _state(reader, candidate, version)
     resource_type = STANDARD.by_stream[candidate.resource]
-    held = groups_held(entries, candidate.id, GroupNames(entries)) if state is not None else []
     return Shown(
         id=candidate.id,
         resource_type=resource_type.name,
         exists=state is not None,
-        version=own[-1].version if own else 0,
-        changed_at=own[-1].recorded_at if own else None,
+        version=version,
+        changed_at=changed_at,
         resource=None
         if state is None
         else {"schemas": schemas_of(state.resource, resource_type), "id": state.id, **state.resource},
-        groups=[membership for membership in held if membership.to_position is None],
+        groups=[] if state is None else _groups_held(reader, candidate, size),
     )
 
 
-def _folded(candidate: Candidate, own: Iterable[Entry]) -> User | Group | None:
-    """The state that the entries add up to; of an erased person nothing but that it was there."""
-    state: Any = None
+def _groups_held(reader: Reader, candidate: Candidate, size: int) -> list[GroupHeld]:
+    entries = _elsewhere(reader, candidate, size)
+    held = groups_held(entries, candidate.id, GroupNames(entries))
+    return [membership for membership in held if membership.to_position is None]
+
+
+def _state(reader: Reader, candidate: Candidate, version: Version) -> User | Group | None:
+    """The resource at a version of its stream."""
     evolve: Any = users.evolve if candidate.resource == "users" else groups.evolve
-    for entry in own:
-        if isinstance(entry.event, Erased):
-            empty = User if candidate.resource == "users" else Group
-            state = None if entry.event_type.endswith("Deleted") else empty(candidate.id, {}, entry.version)
-            continue
-        state = evolve(state, entry.event)
-    folded: User | Group | None = state
-    return folded
+
+    def folded(state: Any, entries: Iterable[Any]) -> Any:
+        for entry in entries:
+            if isinstance(entry.event, Erased):  # Of an erased person it stays known that it was there, no more.
+                empty = User if candidate.resource == "users" else Group
+                state = None if entry.event_type.endswith("Deleted") else empty(candidate.id, {}, entry.version)
+            else:
+                state = evolve(state, entry.event)
+        return state
+
+    state: User | Group | None = Ledger.of(reader).state_at(candidate.stream, version, folded)
+    return state

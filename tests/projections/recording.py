@@ -34,7 +34,7 @@ class Recording:
         jobs = [self._job(request) for request in requests(entries)]
         for start in range(0, len(jobs), requests_a_call):
             batch = Batch(jobs[start : start + requests_a_call])
-            with psycopg.Cursor(self.connection) as cursor:
+            with psycopg.RawCursor(self.connection) as cursor:
                 cursor.execute(CALL, batch.arguments(datetime.now(UTC)), binary=True)
 
     def _job(self, request: Sequence[Entry]) -> Job:
