@@ -46,12 +46,17 @@ class Reader:
             position, position + count if until is None else until, count,
         )  # fmt: skip
 
-    def about(self, *subject_ids: str, until: Position | None = None, elsewhere_than: Stream = NOWHERE) -> list[Entry]:
-        """Return the entries about people or groups in order, before position `until`, but for one stream's."""
+    def about(
+        self, *subject_ids: str, until: Position | None = None, elsewhere_than: Stream = NOWHERE, kind: str = ""
+    ) -> list[Entry]:
+        """Return the entries about people or groups in order, before position `until`.
+
+        elsewhere_than: a stream whose entries are left out. kind: with a slash, of the streams that are wanted.
+        """
         return self._entries(
             "tenant_id = %s and subject_id = any(%s::uuid[]) and (%s::bigint is null or position < %s) "
-            "and stream <> %s order by position",
-            list(subject_ids), until, until, elsewhere_than,
+            "and stream <> %s and starts_with(stream, %s) order by position",
+            list(subject_ids), until, until, elsewhere_than, kind,
         )  # fmt: skip
 
     def at(self, positions: Iterable[int]) -> list[Entry]:

@@ -187,10 +187,10 @@ def _own(reader: Reader, candidate: Candidate, size: int) -> list[Entry]:
     return [] if then is None else list(Ledger.of(reader).events.get(candidate.stream, lte=then[0]))
 
 
-def _elsewhere(reader: Reader, candidate: Candidate, size: int) -> list[Entry]:
-    """What other streams hold about the resource, and what is about the groups it was in."""
+def _elsewhere(reader: Reader, candidate: Candidate, size: int, kind: str = "") -> list[Entry]:
+    """What other streams (of one kind) hold about the resource, and what is about the groups it was in."""
     until = Position(size)
-    about = reader.about(candidate.id, until=until, elsewhere_than=candidate.stream)
+    about = reader.about(candidate.id, until=until, elsewhere_than=candidate.stream, kind=kind)
     group_ids = {entry.stream[7:] for entry in about if entry.stream.startswith("groups/")}
     return sorted([*about, *(reader.about(*group_ids, until=until) if group_ids else ())], key=_position)
 
@@ -236,7 +236,8 @@ def _shown(reader: Reader, candidate: Candidate, size: int) -> Shown:
 
 
 def _groups_held(reader: Reader, candidate: Candidate, size: int) -> list[GroupHeld]:
-    entries = _elsewhere(reader, candidate, size)
+    # Not what a client repeats of it every cycle without effect.
+    entries = _elsewhere(reader, candidate, size, kind="groups/")
     held = groups_held(entries, candidate.id, GroupNames(entries))
     return [membership for membership in held if membership.to_position is None]
 
