@@ -17,7 +17,7 @@ ERROR_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:Error"
 LIST_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 
 
-def etag(version: int) -> str:
+def etag(version: int | str) -> str:
     """The weak tag of a version: representations differ by selection (ET-01)."""
     return f'W/"{version}"'
 

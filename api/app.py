@@ -10,6 +10,7 @@ from litestar.enums import ScopeType
 from litestar.types import Receive, Scope, Send
 
 from api.audit import AUDIT_HANDLERS
+from api.oauth import token_endpoint
 from api.observing import observed, tell_defect
 from api.operations import OPERATIONS
 from api.refusals import Refusals
@@ -34,6 +35,7 @@ def create_app(service: Service, pass_on_lines: Callable[[], None]) -> Litestar:
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         await service.queries.open()
         service.reading.open()
+        service.granting.open()
         endless = (refusals.run(), uses.run(), _every(_LINES_S, pass_on_lines))
         tasks = [asyncio.create_task(each) for each in endless]
         try:
@@ -60,7 +62,7 @@ def create_app(service: Service, pass_on_lines: Callable[[], None]) -> Litestar:
                 await super().__call__(scope, receive, send)
 
     app = Front(
-        route_handlers=[scim_mount, *OPERATIONS, *AUDIT_HANDLERS],
+        route_handlers=[scim_mount, *OPERATIONS, *AUDIT_HANDLERS, token_endpoint(service)],
         lifespan=[lifespan],
         openapi_config=None,
         logging_config=None,

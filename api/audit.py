@@ -78,6 +78,8 @@ async def _answered(request: Asked, slug: str, answer: Callable[[Reader], Any]) 
     try:
         authorization = request.headers.get("authorization")
         caller = await service.callers.identify(slug, authorization.encode("latin-1") if authorization else None)
+        if caller.bucket is not None:
+            await caller.bucket.turn()
         caller.require("audit")
         with anyio.fail_after(ANSWER_S):
             told = await anyio.to_thread.run_sync(_ask, service, caller, answer, abandon_on_cancel=True)

@@ -9,6 +9,7 @@ from time import monotonic
 import msgspec
 from msgspec import Struct
 
+from api.rates import Bucket, TokenRates
 from domain.errors import Forbidden, Unauthenticated
 from domain.profiles import PROFILES, Profile
 from domain.registry import ResourceTypes
@@ -24,7 +25,11 @@ _SECRET_CHARACTERS = len(SECRET_PREFIX) + 43
 
 
 class Caller(Struct, frozen=True):
-    """A token in use. types: what its tenant's resources can be."""
+    """A token in use. types: what its tenant's resources can be.
+
+    token_id: of an access token its client's id, which the ledger knows. user_id: whose /Me it is.
+    bucket: how fast it may ask, where its tenant set a limit.
+    """
 
     tenant: Tenant
     types: ResourceTypes
@@ -34,6 +39,8 @@ class Caller(Struct, frozen=True):
     scopes: frozenset[str]
     profile: Profile
     expires_at: datetime | None
+    user_id: str | None = None
+    bucket: Bucket | None = None
 
     def require(self, scope: str) -> None:
         """Raise Forbidden without the scope."""
@@ -44,10 +51,12 @@ class Caller(Struct, frozen=True):
 class Callers:
     """Turns an Authorization header into a `Caller`."""
 
-    def __init__(self, lookups: Lookups, keys: Keys) -> None:
+    def __init__(self, lookups: Lookups, keys: Keys, workers: int) -> None:
+        """workers: how many processes answer requests, this one included."""
         self._lookups = lookups
         self._keys = keys
         self._known: OrderedDict[tuple[str, bytes], tuple[float, Caller]] = OrderedDict()
+        self._rates = TokenRates(workers)
         self._vaults: dict[tuple[int, str], Vault] = {}
         self.used: dict[tuple[int, str], datetime] = {}  # (tenant, token) → last use; written in batches elsewhere.
 
@@ -72,12 +81,15 @@ class Callers:
         if row is None or row[-1] is not None:
             self._known.pop((slug, secret), None)
             raise Unauthenticated(presented=True)
-        tenant_id, origin, settings, key_id, wrapped, token_id, label, scopes, profile, expires_at, _ = row
+        tenant_id, origin, settings, key_id, wrapped, token_id, label, scopes, profile, expires_at, user_id, _ = row
         vault = self._vaults.get((tenant_id, key_id))
         if vault is None:
             vault = self._vaults[tenant_id, key_id] = Vault.open(tenant_id, key_id, bytes(wrapped), self._keys)
         tenant = Tenant(TenantId(tenant_id), slug, origin, msgspec.convert(settings, Settings))
-        caller = Caller(tenant, STANDARD, vault, token_id, label, frozenset(scopes), PROFILES[profile], expires_at)
+        scopes_held, bucket = frozenset(scopes), self._rates.of(tenant, token_id)
+        caller = Caller(
+            tenant, STANDARD, vault, token_id, label, scopes_held, PROFILES[profile], expires_at, user_id, bucket
+        )
         self._known[slug, secret] = (started + REUSE_S, caller)
         self.used[tenant_id, token_id] = datetime.now(UTC)
         while len(self._known) > _REMEMBERED:

@@ -21,7 +21,7 @@ def wants_exact_version(exchange: Exchange) -> bool:
     return header is not None and header.strip() != b"*"
 
 
-def not_modified(exchange: Exchange, version: int) -> Answer | None:
+def not_modified(exchange: Exchange, version: int | str) -> Answer | None:
     """Return 304 when If-None-Match names the present version."""
     header = exchange.headers.get(b"if-none-match")
     if header is None or not _names(header, version):
@@ -29,8 +29,8 @@ def not_modified(exchange: Exchange, version: int) -> Answer | None:
     return Answer(304, headers=[(b"etag", etag(version).encode())])
 
 
-def _names(header: bytes, version: int) -> bool:
+def _names(header: bytes, version: int | str) -> bool:
     if header.strip() == b"*":
         return True
     tags = (tag.strip().removeprefix(b"W/").strip(b'"') for tag in header.split(b","))
-    return b"%d" % version in tags
+    return str(version).encode() in tags

@@ -1,11 +1,15 @@
 """ServiceProviderConfig, ResourceTypes, Schemas (RFC 7644 §4, RFC 7643 §5 to §7). Read-only, public shape."""
 
+from hashlib import sha256
 from typing import Any
 
 import msgspec
 
+from api.answers import etag
+from api.conditions import not_modified
 from api.exchange import Answer, Exchange
 from api.query import COUNT_DEFAULT, COUNT_MAX, parameters
+from api.service import Service
 from domain.attributes import describe_resource_type, describe_schema
 from domain.errors import Forbidden, NoSuchResource
 
@@ -13,8 +17,13 @@ _CONFIG_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"
 _LIST_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 
 
-def service_provider_config(base: str, body_bytes_max: int) -> Answer:
-    """GET /ServiceProviderConfig: what is offered, every number included, readable without a token (DI-04)."""
+def service_provider_config(service: Service, exchange: Exchange, slug: str) -> Answer:
+    """GET /ServiceProviderConfig: what is offered, every number included, readable without a token (DI-04).
+
+    It is the same for every tenant, there or not, but for the name that the client itself gave.
+    """
+    _refuse_filter(exchange)
+    base, body_bytes_max = service.base(slug), service.config.body_bytes_max
     config = {
         "schemas": [_CONFIG_SCHEMA],
         "documentationUri": "https://www.rfc-editor.org/rfc/rfc7644",
@@ -38,11 +47,18 @@ def service_provider_config(base: str, body_bytes_max: int) -> Answer:
                 "description": "The Secret Token of the tenant, sent as Authorization: Bearer",
                 "specUri": "https://www.rfc-editor.org/rfc/rfc6750",
                 "primary": True,
-            }
+            },
+            {
+                "type": "oauth2",
+                "name": "OAuth 2.0 client credentials",
+                "description": f"An access token for an hour from {service.token_url(slug)}, for a client's secret",
+                "specUri": "https://www.rfc-editor.org/rfc/rfc6749",
+                "primary": False,
+            },
         ],
         "meta": {"resourceType": "ServiceProviderConfig", "location": f"{base}/ServiceProviderConfig"},
     }
-    return Answer(200, msgspec.json.encode(config))
+    return _tagged(exchange, config)
 
 
 def resource_types(exchange: Exchange, base: str, name: str | None) -> Answer:
@@ -63,8 +79,7 @@ def _located(described: dict[str, Any], kind: str, base: str) -> dict[str, Any]:
 
 
 def _described(exchange: Exchange, described: list[dict[str, Any]], wanted: str | None) -> Answer:
-    if "filter" in parameters(exchange.query):
-        raise Forbidden("discovery endpoints take no filter")  # DI-17
+    _refuse_filter(exchange)
     if wanted is None:
         # Sorting and paging are ignored here: always the full list (DI-18).
         body: dict[str, Any] = {
@@ -74,8 +89,22 @@ def _described(exchange: Exchange, described: list[dict[str, Any]], wanted: str 
             "itemsPerPage": len(described),
             "Resources": described,
         }
-        return Answer(200, msgspec.json.encode(body))
+        return _tagged(exchange, body)
     for each in described:
         if str(each["id"]).lower() == wanted.lower():
-            return Answer(200, msgspec.json.encode(each))
+            return _tagged(exchange, each)
     raise NoSuchResource
+
+
+def _refuse_filter(exchange: Exchange) -> None:
+    if "filter" in parameters(exchange.query):
+        raise Forbidden("discovery endpoints take no filter")  # DI-17
+
+
+def _tagged(exchange: Exchange, body: dict[str, Any]) -> Answer:
+    """Answer with an ETag of what is said, or 304 to who has it (DI-21)."""
+    encoded = msgspec.json.encode(body)
+    version = sha256(encoded).hexdigest()[:16]
+    if (answer := not_modified(exchange, version)) is not None:
+        return answer
+    return Answer(200, encoded, [(b"etag", etag(version).encode())])

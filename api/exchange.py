@@ -55,7 +55,7 @@ class Exchange:
         self.path = raw_path.decode("latin-1")
         self.segments = [_text(segment) for segment in raw_path.split(b"/")[2:]]
         self.headers: dict[bytes, bytes] = dict(self._scope["headers"])
-        self.client_address = _client_address(self._scope, self.headers, proxy_hops)
+        self.client_address = client_address(self._scope, self.headers, proxy_hops)
         self.request_id = new_request_id(self.received_ns)
         self.caller: Caller | None = None
         self.body = b""
@@ -157,7 +157,8 @@ def _text(segment: bytes) -> str:
         return "\ufffd"  # Names nothing: 404.
 
 
-def _client_address(scope: Any, headers: dict[bytes, bytes], proxy_hops: int) -> str:
+def client_address(scope: Any, headers: dict[bytes, bytes], proxy_hops: int) -> str:
+    """Return where a request comes from. proxy_hops: how many proxies in front are ours."""
     peer: str = scope["client"][0] if scope.get("client") else ""
     if not proxy_hops:
         return peer

@@ -33,7 +33,7 @@ from ledger.writer import ClocksDisagree, QueueFull, Unreachable
 
 _VERSION = re.compile(r"v\d+", re.IGNORECASE)
 _RETRY_AFTER_S = 2
-_ROUTES = {"users": "Users", "groups": "Groups"}  # Named in metrics and log lines; all others are "other".
+_ROUTES = {"users": "Users", "groups": "Groups", "me": "Me"}  # Named in metrics and log lines; all others are "other".
 _READ_ONLY = ("ServiceProviderConfig", "ResourceTypes", "Schemas")
 _READING = ("GET", "HEAD")
 
@@ -111,8 +111,10 @@ class Scim:
         else:
             version = "v2"  # VT-01: without one, the newest.
         if rest == ["ServiceProviderConfig"] and exchange.method in _READING and version == "v2":
-            return discovery.service_provider_config(self._service.base(slug), self._service.config.body_bytes_max)
+            return discovery.service_provider_config(self._service, exchange, slug)
         exchange.caller = await self._service.callers.identify(slug, exchange.headers.get(b"authorization"))
+        if exchange.caller.bucket is not None:
+            await exchange.caller.bucket.turn()
         exchange.caller.require("scim")
         if version != "v2":
             raise UnsupportedVersion
@@ -135,7 +137,9 @@ class Scim:
             return await _only(exchange, "POST", listing.search(self._service, exchange, types.types))
         if endpoint in _READ_ONLY and len(rest) <= 2:
             return self._discovery(exchange, endpoint, rest[1] if len(rest) == 2 else None)
-        if rest in (["Bulk"], ["Me"]):
+        if rest == ["Me"]:
+            return await self._me(exchange)
+        if rest == ["Bulk"]:
             raise NotOffered(f"/{endpoint} is not offered yet; /ServiceProviderConfig tells what is")
         raise NoSuchResource("there is no such endpoint")
 
@@ -160,6 +164,13 @@ class Scim:
             raise MethodNotAllowed(*methods, "DELETE")
         return await handler(service, exchange, resource_type, resource_id, _wanted(exchange, resource_type))
 
+    async def _me(self, exchange: Exchange) -> Answer:
+        """The user that the token is bound to, under its permanent URI: processed here, not redirected (ME-02)."""
+        user_id = exchange.authenticated.user_id
+        if user_id is None:
+            raise NoSuchResource("this token is bound to no user, so there is nobody that /Me could be")  # ME-03
+        return await self._resource(exchange, exchange.authenticated.types.user, user_id)
+
     def _discovery(self, exchange: Exchange, endpoint: str, name: str | None) -> Answer:
         if exchange.method not in _READING:
             raise MethodNotAllowed("GET", "HEAD")
@@ -168,16 +179,14 @@ class Scim:
             return discovery.resource_types(exchange, base, name)
         if endpoint == "Schemas":
             return discovery.schemas(exchange, base, name)
-        if name is not None:
-            raise NoSuchResource
-        return discovery.service_provider_config(base, self._service.config.body_bytes_max)
+        raise NoSuchResource  # Below /ServiceProviderConfig, which itself was answered without a token.
 
     def _account(self, exchange: Exchange, answer: Answer) -> None:
         """One metric, one log line: ids and routes, never names, bodies or query strings."""
         elapsed_us = exchange.elapsed_us()
         segments = exchange.segments
         route = next((_ROUTES[part.lower()] for part in segments[1:3] if part.lower() in _ROUTES), "other")
-        route = f"/{route}/{{id}}" if exchange.target else f"/{route}"
+        route = f"/{route}/{{id}}" if exchange.target and route != "Me" else f"/{route}"
         self._service.metrics.request(route, exchange.method, answer.status, elapsed_us)
         caller = exchange.caller
         self._service.access(

@@ -34,7 +34,8 @@ class Service:
         self.health = HealthCheck(database_url)
         self.writer = Writer(database_url, on_batch=self.metrics.batch)
         self.reading = Pool(database_url, "scim-ledger questions", connections=4)
-        self.callers = Callers(self.lookups, keys)
+        self.granting = Pool(database_url, "scim-ledger grants", connections=2)
+        self.callers = Callers(self.lookups, keys, config.workers)
         self.turns = Turns()
         self.access = AccessLog(write_line)
         self._bases: dict[str, str] = {}
@@ -47,6 +48,10 @@ class Service:
             if len(self._bases) < _BASES_MAX:
                 self._bases[slug] = base
         return base
+
+    def token_url(self, slug: str) -> str:
+        """The URL of the tenant's token endpoint."""
+        return f"{self.config.public_url}/oauth/{slug}/token"
 
     async def write(self, decide: Callable[[], Awaitable[Job]]) -> Appended:
         """Decide and append, again while something the decision rested on changed meanwhile.
@@ -67,3 +72,4 @@ class Service:
         await self.lookups.close()
         await self.queries.close()
         self.reading.close()
+        self.granting.close()

@@ -92,11 +92,13 @@ def run(arguments: Sequence[str]) -> int:
 
 @cache
 def _application() -> App:
+    from cli.clients import add_clients
     from cli.play import add_plays
     from cli.questions import add_questions
     from cli.verbs import add_verbs
 
     add_verbs(app)
+    add_clients(app)
     add_questions(app)
     add_plays(app)
     return app

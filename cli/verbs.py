@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import App, Parameter
 
-from cli.exits import Misused
+from cli.exits import Misused, NoSubject
 from cli.flags import Data, DatabaseUrl, Flag, Json, KeysFolder, PublicUrl, TenantName
 
 _DURATION = re.compile(r"(\d{1,6})([smhd])")
@@ -36,13 +36,13 @@ def migrate(*, json: Json = False, data: Data = None, database_url: DatabaseUrl 
     with reach_owner_url(read_config(data=data, database_url=database_url)) as url:
         migrated = run(url)
     if json:
-        return _say(msgspec.json.encode(migrated).decode())
+        return say(msgspec.json.encode(migrated).decode())
     for name in migrated.applied:
-        _say(f"applied {name}")
+        say(f"applied {name}")
     for warning in migrated.warnings:
-        _say(f"warning: {warning}")
+        say(f"warning: {warning}")
     if not migrated.applied:
-        _say("the database is up to date")
+        say("the database is up to date")
 
 
 @tenant.command
@@ -66,7 +66,7 @@ def create(
         authority = origin_authority(connection, config.chosen_public_url)
         made = create_tenant(connection, slug, authority=authority, keys=keyring)
     url = f"{known_public_url(config)}/scim/{slug}/v2"
-    _say(msgspec.json.encode({**msgspec.to_builtins(made), "tenant_url": url}).decode() if json else url)
+    say(msgspec.json.encode({**msgspec.to_builtins(made), "tenant_url": url}).decode() if json else url)
 
 
 @tenant.command(name="list")
@@ -82,9 +82,9 @@ def list_(*, json: Json = False, data: Data = None, database_url: DatabaseUrl = 
     with reach(read_config(data=data, database_url=database_url, keys=keys)) as (connection, _):
         found = list_tenants(connection)
     if json:
-        return _say(msgspec.json.encode(found).decode())
+        return say(msgspec.json.encode(found).decode())
     for each in found:
-        _say(f"{each.slug:<24} {each.origin}")
+        say(f"{each.slug:<24} {each.origin}")
 
 
 @tenant.command(name="set")
@@ -98,7 +98,8 @@ def set_(
 
     Args:
         slug: The tenant's name.
-        setting: group_names_unique (true or false), group_answer_members_max (a number).
+        setting: group_names_unique (true or false), group_answer_members_max (a number),
+            token_requests_per_second (of each token; 0 for no limit).
         value: What it is to be.
     """
     from cli.connect import open_tenant
@@ -109,8 +110,8 @@ def set_(
     with open_tenant(config, slug) as (connection, found, vault):
         changed = change_setting(connection, found, vault, setting, value)
     if json:
-        return _say(msgspec.json.encode(changed).decode())
-    _say(f"{setting} of {slug} is {msgspec.json.encode(getattr(changed.settings, setting)).decode()}")
+        return say(msgspec.json.encode(changed).decode())
+    say(f"{setting} of {slug} is {msgspec.json.encode(getattr(changed.settings, setting)).decode()}")
 
 
 @token.command(name="create")
@@ -121,6 +122,7 @@ def create_token(
     scope: Annotated[list[str], Parameter(negative="")],
     profile: str = "lenient",
     expires: Flag = None,
+    user: Flag = None,
     json: Json = False,
     data: Data = None,
     database_url: DatabaseUrl = None,
@@ -128,26 +130,35 @@ def create_token(
 ) -> None:
     """Create a token; its secret alone is printed, this once.
 
-    Exit status: 0 created, 1 failed, 2 usage.
+    Exit status: 0 created, 1 failed, 2 usage, 3 no such user.
 
     Args:
         label: What it is for, such as "Entra"; shown wherever the token's deeds are.
         scope: scim, audit or admin; repeat the option, or separate by commas, for several.
         profile: lenient (what identity providers need) or strict (the RFCs to the letter).
         expires: How long it is valid, such as 180d, 12h, 30m or 90s; without it, until it is revoked.
+        user: Whose /Me it is: userName, externalId or id. It limits nothing that the scopes allow.
     """
     from cli.connect import open_tenant
     from ledger.config import read_config
+    from ledger.reader import Reader
     from ledger.tenants import issue_token
+    from projections.answers import present_user
+    from projections.subjects import NoSuchSubject
 
-    expires_at = _expiry(expires)
+    expires_at = expiry(expires)
     config = read_config(data=data, database_url=database_url, keys=keys)
     with open_tenant(config, tenant) as (connection, found, vault):
+        try:
+            user_id = present_user(Reader(connection, found, vault), user) if user is not None else None
+        except NoSuchSubject as error:
+            raise NoSubject(str(error)) from None
         token_id, secret = issue_token(
-            connection, found, vault, label=label, scopes=_scopes(scope), profile=profile, expires_at=expires_at
-        )
+            connection, found, vault, label=label, scopes=scopes(scope), profile=profile, expires_at=expires_at,
+            user_id=user_id,
+        )  # fmt: skip
     told = {"token_id": token_id, "secret": secret, "expires_at": expires_at}
-    _say(msgspec.json.encode(told).decode() if json else secret)
+    say(msgspec.json.encode(told).decode() if json else secret)
 
 
 @token.command(name="list")
@@ -167,11 +178,11 @@ def list_tokens_(
     with open_tenant(config, tenant) as (connection, found, _):
         tokens = list_tokens(connection, found)
     if json:
-        return _say(msgspec.json.encode(tokens).decode())
+        return say(msgspec.json.encode(tokens).decode())
     for each in tokens:
-        state = "revoked" if each.revoked_at else "expired" if _over(each.expires_at) else "live"
+        state = "revoked" if each.revoked_at else "expired" if over(each.expires_at) else "live"
         used = each.last_used_at.strftime("used %Y-%m-%d %H:%M") if each.last_used_at else "never used"
-        _say(f"{each.token_id}  {state:<8} {','.join(each.scopes):<12} {each.profile:<8} {used:<21} {each.label}")
+        say(f"{each.token_id}  {state:<8} {','.join(each.scopes):<12} {each.profile:<8} {used:<21} {each.label}")
 
 
 @token.command
@@ -194,15 +205,17 @@ def revoke(
     with open_tenant(config, tenant) as (connection, found, vault):
         revoked = revoke_token(connection, found, vault, token)
     if json:
-        return _say(msgspec.json.encode(revoked).decode())
-    _say(f"revoked {revoked.token_id} ({revoked.label})")
+        return say(msgspec.json.encode(revoked).decode())
+    say(f"revoked {revoked.token_id} ({revoked.label})")
 
 
-def _scopes(given: list[str]) -> list[str]:
+def scopes(given: list[str]) -> list[str]:
+    """Read scopes that were given one by one, or separated by commas."""
     return list(dict.fromkeys(scope for part in given for scope in part.split(",") if scope))
 
 
-def _expiry(text: str | None) -> datetime | None:
+def expiry(text: str | None) -> datetime | None:
+    """Read a duration from now. Raises Misused."""
     if text is None:
         return None
     match = _DURATION.fullmatch(text)
@@ -211,9 +224,11 @@ def _expiry(text: str | None) -> datetime | None:
     return datetime.now(UTC) + timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
-def _over(time: datetime | None) -> bool:
+def over(time: datetime | None) -> bool:
+    """Whether a time has passed."""
     return time is not None and time <= datetime.now(UTC)
 
 
-def _say(text: Any) -> None:
+def say(text: Any) -> None:
+    """Print what the command is asked for."""
     print(text)  # noqa: T201  # What the command is asked for.

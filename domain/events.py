@@ -110,20 +110,52 @@ class RequestRefused(Event, frozen=True):
 class TokenIssued(Event, frozen=True):
     """A bearer token became valid. The secret is never recorded.
 
-    expires_at: RFC 3339 UTC, or None when it does not expire.
+    expires_at: RFC 3339 UTC, or None when it does not expire. user_id: whose `/Me` it is, or None.
     """
+
+    revision: ClassVar[int] = 2
 
     token_id: str
     label: str
     scopes: list[str]
     profile: str
     expires_at: str | None = None
+    user_id: str | None = None
 
 
 class TokenRevoked(Event, frozen=True):
     """A bearer token stopped being valid before its expiry."""
 
     token_id: str
+
+
+class ClientRegistered(Event, frozen=True):
+    """An OAuth client may exist: with a secret it is given access tokens of these scopes (RFC 6749 §4.4)."""
+
+    client_id: str
+    label: str
+    scopes: list[str]
+    profile: str
+
+
+class ClientSecretIssued(Event, frozen=True):
+    """A secret of the client whose stream this is became valid. The secret is never recorded.
+
+    expires_at: RFC 3339 UTC, or None when it does not expire.
+    """
+
+    secret_id: str
+    expires_at: str | None = None
+
+
+class ClientSecretRevoked(Event, frozen=True):
+    """A secret stopped being valid before its expiry, and every access token that was given for it."""
+
+    secret_id: str
+
+
+class ClientRevoked(Event, frozen=True):
+    """The client whose stream this is may do nothing any more: its secrets and access tokens end here."""
 
 
 class SettingChanged(Event, frozen=True):
@@ -137,7 +169,8 @@ class SettingChanged(Event, frozen=True):
 UserEvent = UserCreated | AttributeChanged | Deactivated | Reactivated | UserDeleted
 GroupEvent = GroupCreated | AttributeChanged | MembershipAdded | MembershipRemoved | GroupDeleted
 RequestEvent = RequestUnchanged | RequestRefused
-TenantEvent = TokenIssued | TokenRevoked | SettingChanged
+ClientEvent = ClientRegistered | ClientSecretIssued | ClientSecretRevoked | ClientRevoked
+TenantEvent = TokenIssued | TokenRevoked | SettingChanged | ClientEvent
 
 EVENTS: tuple[type[Event], ...] = (
     UserCreated,
@@ -154,5 +187,9 @@ EVENTS: tuple[type[Event], ...] = (
     TokenIssued,
     TokenRevoked,
     SettingChanged,
+    ClientRegistered,
+    ClientSecretIssued,
+    ClientSecretRevoked,
+    ClientRevoked,
 )
 EVENT_BY_NAME: dict[str, type[Event]] = {event.__name__: event for event in EVENTS}

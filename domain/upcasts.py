@@ -25,3 +25,9 @@ def upcast(event_type: str, revision: int, body: Body) -> Body:
         body = _STEPS[event_type, revision](body)
         revision += 1
     return body
+
+
+@step("TokenIssued", from_revision=1)
+def _(body: Body) -> Body:
+    """Revision 2 names the user that a token is bound to; before it, no token was."""
+    return {**body, "user_id": None}

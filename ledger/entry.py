@@ -13,6 +13,9 @@ Version = NewType("Version", int)  # Of a stream, from 1.
 Position = NewType("Position", int)  # Of an entry in its tenant's order, from 0 without gaps; the leaf index.
 
 
+TOKEN_RATE_MIN = 25  # Requests a second that identity providers are promised (Entra's gallery rule).
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """What a tenant may choose; every change is a `SettingChanged` entry."""
 
@@ -20,6 +23,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     group_answer_members_max: Annotated[int, Meta(ge=0, le=100_000)] = (
         100  # DEC-20: a PATCHed group with more members is answered 204.
     )
+    token_requests_per_second: Annotated[int, Meta(ge=0, le=1_000_000)] = 0  # Of each token; 0 is no limit.
+
+    def __post_init__(self) -> None:
+        if 0 < self.token_requests_per_second < TOKEN_RATE_MIN:
+            raise ValueError(f"a limit is at least {TOKEN_RATE_MIN} requests a second, or 0 for none")
 
 
 class Tenant(Struct, frozen=True):

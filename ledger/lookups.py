@@ -200,10 +200,11 @@ _QUERIES: dict[str, tuple[str, Sequence[Callable[[Any], Any]]]] = {
         "group by a.tenant_id, a.key, a.grp, g.document, g.created_position order by g.created_position",
         (integers, uuids),
     ),
-    # A bearer token and its tenant: (slug, hash of the secret).
+    # A bearer token and its tenant: (slug, hash of the secret). Who acts with an access token is its client.
     "token": (
-        "select k.slug, k.hash, t.tenant_id, t.origin, t.settings, tk.key_id::text, tk.wrapped, o.token_id::text, "
-        "o.label, o.scopes, o.profile, o.expires_at, o.revoked_at "
+        "select k.slug, k.hash, t.tenant_id, t.origin, t.settings, tk.key_id::text, tk.wrapped, "
+        "coalesce(o.client_id, o.token_id)::text, o.label, o.scopes, o.profile, o.expires_at, o.user_id::text, "
+        "o.revoked_at "
         "from unnest(%b, %b) k(slug, hash) join tenants t on t.slug = k.slug "
         "join tenant_keys tk on tk.tenant_id = t.tenant_id "
         "join tokens o on o.tenant_id = t.tenant_id and o.secret_hash = k.hash",

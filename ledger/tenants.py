@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -21,6 +21,7 @@ from ledger.jobs import Job, NewEntry
 from ledger.randomness import random_id
 from ledger.single import append
 from ledger.vault import Keys, Vault
+from ledger.writer import Conflict
 
 Connection = psycopg.Connection[Any]
 SCOPES = ("scim", "audit", "admin")
@@ -38,7 +39,7 @@ class Malformed(TenantRefused):
 
 
 class Token(Struct, frozen=True):
-    """A bearer token as listed: never the secret. Times are UTC."""
+    """A bearer token as listed: never the secret. Times are UTC. user_id: whose /Me it is."""
 
     token_id: str
     label: str
@@ -48,6 +49,7 @@ class Token(Struct, frozen=True):
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    user_id: str | None = None
 
 
 def authority_of(public_url: str) -> str:
@@ -132,32 +134,51 @@ def opaque_id(tenant: Tenant) -> str:
 
 def issue_token(
     connection: Connection, tenant: Tenant, vault: Vault, *, label: str, scopes: Sequence[str],
-    profile: str = "lenient", expires_at: datetime | None = None,
+    profile: str = "lenient", expires_at: datetime | None = None, user_id: str | None = None,
 ) -> tuple[str, str]:  # fmt: skip
     """Issue a token; returns (token id, secret). The secret is stored as its SHA-256 only: this is its one showing.
 
-    Raises TenantRefused when label, scopes or profile are not possible.
+    user_id: of the user whose `/Me` it is.
+    Raises TenantRefused when label, scopes or profile are not possible, or there is no such user.
     """
-    _check_token(label, scopes, profile)
-    token_id, secret = random_id(), SECRET_PREFIX + secrets.token_urlsafe(32)
-    expiry = expires_at.astimezone(UTC).isoformat() if expires_at else None
-    event = TokenIssued(token_id, label, list(scopes), profile, expiry)
+    check_grant("token", label, scopes, profile)
+    token_id, (secret, secret_hash) = random_id(), new_secret(SECRET_PREFIX)
+    event = TokenIssued(token_id, label, list(scopes), profile, expiry_text(expires_at), user_id)
+    job = operator_job(tenant, vault, f"tokens/{token_id}", 1, token_id, event)
+    if user_id is not None:
+        job.existing.append((user_id, False))
     with connection.transaction():
-        appended = append(connection, _token_job(tenant, vault, token_id, event, version=1))
+        try:
+            appended = append(connection, job)
+        except Conflict:
+            raise TenantRefused(f"tenant {tenant.slug} has no user {user_id}") from None
         connection.execute(
-            "insert into tokens (tenant_id, token_id, secret_hash, label, scopes, profile, created_at, expires_at) "
-            "values (%s, %s, %s, %s, %s, %s, %s, %s)",
+            "insert into tokens "
+            "(tenant_id, token_id, secret_hash, label, scopes, profile, created_at, expires_at, user_id) "
+            "values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
             (
-                tenant.tenant_id, token_id, sha256(secret.encode()).digest(), label, list(scopes), profile,
-                appended.recorded_at, expires_at,
+                tenant.tenant_id, token_id, secret_hash, label, list(scopes), profile, appended.recorded_at,
+                expires_at, user_id,
             ),
         )  # fmt: skip
     return token_id, secret
 
 
-def _check_token(label: str, scopes: Sequence[str], profile: str) -> None:
+def new_secret(prefix: str) -> tuple[str, bytes]:
+    """Make a secret of 256 random bits; returns it and its SHA-256, which is all that may be stored."""
+    secret = prefix + secrets.token_urlsafe(32)
+    return secret, sha256(secret.encode()).digest()
+
+
+def expiry_text(expires_at: datetime | None) -> str | None:
+    """An expiry as events hold it."""
+    return expires_at.astimezone(UTC).isoformat() if expires_at else None
+
+
+def check_grant(holder: str, label: str, scopes: Sequence[str], profile: str) -> None:
+    """Raise Malformed unless a token or client can have these. holder: which of them it is to be."""
     if not label.strip() or len(label) > 200 or not label.isprintable():
-        raise Malformed("a token needs a label of 1 to 200 printable characters")
+        raise Malformed(f"a {holder} needs a label of 1 to 200 printable characters")
     if not scopes or any(scope not in SCOPES for scope in scopes):
         raise Malformed(f"scopes are {', '.join(SCOPES)}; got {', '.join(scopes) or 'none'}")
     if profile not in ("lenient", "strict"):
@@ -166,13 +187,11 @@ def _check_token(label: str, scopes: Sequence[str], profile: str) -> None:
 
 def revoke_token(connection: Connection, tenant: Tenant, vault: Vault, token: str) -> Token:
     """Revoke a token by id or label. Raises TenantRefused when there is no such live token, or several."""
-    found = [t for t in list_tokens(connection, tenant) if token in (t.token_id, t.label) and not t.revoked_at]
-    if len(found) != 1:
-        which = "no live token" if not found else f"{len(found)} live tokens, name one by its id:"
-        raise TenantRefused(f"tenant {tenant.slug} has {which} {token}".rstrip(":"))
-    revoked = found[0]
+    live = [t for t in list_tokens(connection, tenant) if token in (t.token_id, t.label) and not t.revoked_at]
+    revoked = the_only(live, f"tenant {tenant.slug}", "token", token)
     with connection.transaction():
-        job = _token_job(tenant, vault, revoked.token_id, TokenRevoked(revoked.token_id), version=2)
+        stream, event = f"tokens/{revoked.token_id}", TokenRevoked(revoked.token_id)
+        job = operator_job(tenant, vault, stream, 2, revoked.token_id, event)
         appended = append(connection, job)
         connection.execute(
             "update tokens set revoked_at = %s where tenant_id = %s and token_id = %s",
@@ -181,11 +200,22 @@ def revoke_token(connection: Connection, tenant: Tenant, vault: Vault, token: st
     return msgspec.structs.replace(revoked, revoked_at=appended.recorded_at)
 
 
+Named = TypeVar("Named")
+
+
+def the_only(live: Sequence[Named], holder: str, kind: str, name: str) -> Named:
+    """Return the one thing that a name means. Raises TenantRefused when there is none, or several."""
+    if len(live) != 1:
+        which = f"no live {kind}" if not live else f"{len(live)} live {kind}s, name one by its id:"
+        raise TenantRefused(f"{holder} has {which} {name}".rstrip(":"))
+    return live[0]
+
+
 def list_tokens(connection: Connection, tenant: Tenant) -> list[Token]:
-    """Return the tenant's tokens, oldest first."""
+    """Return the tenant's tokens, oldest first; not the access tokens that clients have for an hour."""
     rows = connection.execute(
-        "select token_id::text, label, scopes, profile, created_at, expires_at, revoked_at, last_used_at "
-        "from tokens where tenant_id = %s order by created_at, token_id",
+        "select token_id::text, label, scopes, profile, created_at, expires_at, revoked_at, last_used_at, "
+        "user_id::text from tokens where tenant_id = %s and client_id is null order by created_at, token_id",
         (tenant.tenant_id,),
     )
     return [Token(*row) for row in rows]
@@ -210,18 +240,9 @@ def change_setting(connection: Connection, tenant: Tenant, vault: Vault, setting
         connection.execute("select from tenants where tenant_id = %s for no key update", (tenant.tenant_id,))
         if setting == "group_names_unique":
             _claim_group_names(connection, tenant, unique=after)
-        job = Job(tenant.tenant_id, random_id(), OPERATOR)
-        version = _stream_version(connection, tenant, "tenant")
-        _record(
-            job,
-            tenant,
-            vault,
-            "tenant",
-            version + 1,
-            opaque_id(tenant),
-            SettingChanged(setting, before, after),
-        )
-        append(connection, job)
+        version = stream_version(connection, tenant, "tenant") + 1
+        event = SettingChanged(setting, before, after)
+        append(connection, operator_job(tenant, vault, "tenant", version, opaque_id(tenant), event))
         connection.execute(
             "update tenants set settings = %s where tenant_id = %s",
             (Jsonb(msgspec.to_builtins(wanted)), tenant.tenant_id),
@@ -245,7 +266,8 @@ def _claim_group_names(connection: Connection, tenant: Tenant, *, unique: bool) 
     )
 
 
-def _stream_version(connection: Connection, tenant: Tenant, stream: str) -> int:
+def stream_version(connection: Connection, tenant: Tenant, stream: str) -> int:
+    """Return how many entries a stream has."""
     row = connection.execute(
         "select stream_version from entries where tenant_id = %s and stream = %s order by stream_version desc limit 1",
         (tenant.tenant_id, stream),
@@ -253,16 +275,12 @@ def _stream_version(connection: Connection, tenant: Tenant, stream: str) -> int:
     return int(row[0]) if row else 0
 
 
-def _token_job(tenant: Tenant, vault: Vault, token_id: str, event: Event, *, version: int) -> Job:
+def operator_job(tenant: Tenant, vault: Vault, stream: str, version: int, subject_id: str, event: Event) -> Job:
+    """Return the job of what an operator does: an entry that is to be the stream's `version`."""
     job = Job(tenant.tenant_id, random_id(), OPERATOR)
-    stream = f"tokens/{token_id}"
-    job.streams_at.append((stream, version - 1))
-    _record(job, tenant, vault, stream, version, token_id, event)
-    return job
-
-
-def _record(job: Job, tenant: Tenant, vault: Vault, stream: str, version: int, subject_id: str, event: Event) -> None:
     cause = Cause(request_id=job.request_id, token_id=OPERATOR, received_at=datetime.now(UTC).isoformat())
     payload = encode_payload(event, encode_cause(cause))
     commitment, sealed = seal_payload(payload, vault.tenant_key, tenant.origin, stream)
+    job.streams_at.append((stream, version - 1))
     job.entries.append(NewEntry(stream, version, event, subject_id, commitment, sealed, vault.tenant_key.key_id))
+    return job

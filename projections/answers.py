@@ -140,6 +140,15 @@ def log(
     )  # fmt: skip
 
 
+def present_user(reader: Reader, asked: str) -> str:
+    """Return the id of the user who is meant, and who is there now. Raises NoSuchSubject."""
+    _, candidates = _candidates(reader, asked)
+    user_ids = [each.id for each in candidates if each.present and each.resource == "users"]
+    if not user_ids:
+        raise NoSuchSubject(reader.tenant, asked)
+    return user_ids[0]
+
+
 def read_up_to(reader: Reader, projection: str) -> int:
     """Return the ledger's size, once a projection has read that far; carry it there when nobody else does."""
     size = reader.size()

@@ -48,8 +48,9 @@ _ACTION_OF = {
 _WEIGHT = {"create": 5, "delete": 4, "disable": 3, "enable": 2, "update": 1, "other": 0}
 _STATUS_OF = {"RequestRefused": "failure", "RequestUnchanged": "skipped"}
 _ACTION_OF_METHOD = {"POST": "create", "PUT": "update", "PATCH": "update", "DELETE": "delete"}
-_TYPE_OF_STREAM = {"users": "User", "groups": "Group", "tokens": "Token", "tenant": "Tenant"}
+_TYPE_OF_STREAM = {"users": "User", "groups": "Group", "tokens": "Token", "clients": "Client", "tenant": "Tenant"}
 _RESOURCE_PATH = re.compile(r"/(User|Group)s(?:/|\?|$)", re.IGNORECASE)
+_ME_PATH = re.compile(r"/Me/?$")
 
 
 class Property(Struct, frozen=True, omit_defaults=True):
@@ -165,8 +166,11 @@ def _target(entry: Entry, path: str) -> tuple[str, str | None]:
     kind, _, stream_id = entry.stream.partition("/")
     if kind != "requests":
         return _TYPE_OF_STREAM.get(kind, ""), stream_id or None
+    target_id = entry.subject_id if entry.subject_id != entry.request_id else None
+    if target_id is not None and _ME_PATH.search(path):
+        return "User", target_id
     named = _RESOURCE_PATH.search(path)
-    return named[1].title() if named else "", entry.subject_id if entry.subject_id != entry.request_id else None
+    return named[1].title() if named else "", target_id
 
 
 def _subjects(request: list[Entry]) -> frozenset[str]:

@@ -16,6 +16,7 @@ from cli import main
 from tests.conftest import Database
 from tests.running import Client, Service
 
+USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
 
 
@@ -118,6 +119,60 @@ def test_tokens_as_json(say: Say, tenant: str) -> None:
     assert revoked["revoked_at"] is not None
 
 
+def test_a_token_is_bound_to_a_user(say: Say, service: Service) -> None:
+    """By userName, externalId or id; the user is there at /Me; nobody by that name is status 3."""
+    client = service.new_tenant()
+    body = {"schemas": [USER], "userName": "ada@contoso.example", "externalId": "ada-1"}
+    made = client.scim.post("/Users", json=body).json()
+    create = ["token", "create", "--tenant", client.slug, "--label", "Ada", "--scope", "scim", "--user"]
+    for subject in ("Ada@contoso.example", "ada-1", made["id"]):
+        secret = say(*create, subject).out.strip()
+        answer = client.scim.get("/Me", headers={"Authorization": f"Bearer {secret}"})
+        assert (answer.status_code, answer.json()["id"]) == (200, made["id"])
+    listed = json.loads(say("token", "list", "--tenant", client.slug, "--json").out)
+    assert [each["user_id"] for each in listed].count(made["id"]) == 3
+    assert say(*create, "nobody@contoso.example").status == 3
+    assert client.scim.delete(f"/Users/{made['id']}").status_code == 204
+    assert say(*create, "ada-1").status == 3
+
+
+def test_a_client_gets_its_secrets_and_loses_them(say: Say, service: Service, tenant: str) -> None:
+    """Id and secrets alone are printed; two live at once; what is revoked is listed as such."""
+    created = say("client", "create", "--tenant", tenant, "--label", "Gallery", "--scope", "scim,audit")
+    client_id = created.out.strip()
+    assert (created.status, created.err, len(client_id)) == (0, "", 36)
+    assert say("client", "secret", "add", "Gallery", "--tenant", tenant, "--expires", "365d").status == 0
+    secret = say("client", "secret", "add", client_id, "--tenant", tenant).out.strip()
+    assert len(secret) == 47
+    form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret}
+    answer = httpx.post(f"{service.base_url}/oauth/{tenant}/token", data=form)
+    assert status_with(service, tenant, answer.json()["access_token"]) == 200
+    line = say("client", "list", "--tenant", tenant).out
+    assert line.split()[:4] == [client_id, "live", "scim,audit", "lenient"]
+    assert line.rstrip().endswith("2 secrets  Gallery") and " used 20" in line
+    listed = say("client", "secret", "list", "Gallery", "--tenant", tenant).out
+    assert secret not in listed and [each.split()[1] for each in listed.splitlines()] == ["live", "live"]
+    first = listed.split()[0]
+    revoked = say("client", "secret", "revoke", "Gallery", first, "--tenant", tenant)
+    assert revoked == Said(0, f"revoked {first}\n", "")
+    secrets = json.loads(say("client", "secret", "list", "Gallery", "--tenant", tenant, "--json").out)
+    assert [each["revoked_at"] is None for each in secrets] == [False, True]
+    assert say("client", "revoke", "Gallery", "--tenant", tenant) == Said(0, f"revoked {client_id} (Gallery)\n", "")
+    assert httpx.post(f"{service.base_url}/oauth/{tenant}/token", data=form).status_code == 401
+    assert [
+        each["revoked_at"] is None for each in json.loads(say("client", "list", "--tenant", tenant, "--json").out)
+    ] == [False]
+    assert say("token", "list", "--tenant", tenant).out == "", "access tokens are nobody's to rotate"
+
+
+def test_a_client_as_json_tells_where_its_tokens_come_from(say: Say, service: Service, tenant: str) -> None:
+    made = json.loads(say("client", "create", "--tenant", tenant, "--label", "x", "--scope", "scim", "--json").out)
+    assert made.keys() == {"client_id", "token_url"}
+    assert made["token_url"] == f"{service.base_url}/oauth/{tenant}/token"
+    added = json.loads(say("client", "secret", "add", "x", "--tenant", tenant, "--json").out)
+    assert added.keys() == {"secret_id", "secret", "expires_at"}
+
+
 def test_one_of_two_tokens_with_one_label_is_named_by_its_id(say: Say, service: Service, tenant: str) -> None:
     """For rotation two live at once; which one is meant is never guessed."""
     ids = []
@@ -155,6 +210,7 @@ def group(client: Client, name: str) -> str:
     return str(answer.json()["id"])
 
 
+CLIENT = ["client", "create", "--tenant", "default"]
 TOKEN = ["token", "create", "--tenant", "default"]
 REFUSED = [
     (2, ["tenant", "create", "Acme"], "'Acme' cannot name a tenant: use 1 to 63 lower-case letters, digits and"),
@@ -171,6 +227,13 @@ REFUSED = [
     (2, [*TOKEN, "--label", "x", "--scope", "scim", "--expires", "0d"], "'0d' is no duration: write 180d, 12h, 30m"),
     (1, ["token", "list", "--tenant", "nobody"], "there is no tenant nobody; ./scim-ledger tenant list shows all"),
     (1, ["token", "revoke", "x", "--tenant", "default"], "tenant default has no live token x"),
+    (3, [*TOKEN, "--label", "x", "--scope", "scim", "--user", "nobody"], "nobody"),
+    (2, [*CLIENT, "--label", "x", "--scope", "root"], "scopes are scim, audit, admin; got root"),
+    (2, [*CLIENT, "--label", "", "--scope", "scim"], "a client needs a label of 1 to 200 printable characters"),
+    (1, ["client", "revoke", "x", "--tenant", "default"], "tenant default has no live client x"),
+    (1, ["client", "secret", "add", "x", "--tenant", "default"], "tenant default has no live client x"),
+    (1, ["client", "secret", "list", "x", "--tenant", "default"], "tenant default has no live client x"),
+    (2, ["tenant", "set", "default", "token_requests_per_second", "24"], "a limit is at least 25 requests a second"),
     (2, ["token", "list"], "token list needs --tenant; ./scim-ledger token list --help tells more"),
     (2, ["tenant", "lst"], 'Unknown command "lst". Did you mean "list"?'),
     (2, ["tenant", "list", "--data", "/dev/null"], "data folder: /dev/null is a file, not a folder"),

@@ -13,6 +13,10 @@ from domain.events import (
     EVENT_BY_NAME,
     EVENTS,
     AttributeChanged,
+    ClientRegistered,
+    ClientRevoked,
+    ClientSecretIssued,
+    ClientSecretRevoked,
     Deactivated,
     Event,
     GroupCreated,
@@ -64,6 +68,10 @@ READ_AS: dict[str, Event] = {
         TokenIssued("tok-1", "Entra", ["scim"], "lenient", "2027-01-31T00:00:00Z"),
         TokenRevoked("tok-1"),
         SettingChanged("group_names_unique", True, False),
+        ClientRegistered("cli-1", "Entra gallery", ["scim"], "strict"),
+        ClientSecretIssued("sec-1", "2027-01-31T00:00:00Z"),
+        ClientSecretRevoked("sec-1"),
+        ClientRevoked(),
     )
 }
 CAUSE = Cause(

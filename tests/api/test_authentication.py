@@ -1,7 +1,11 @@
-"""Who may ask: missing, bad, expired and revoked tokens, other tenants, scopes."""
+"""Who may ask (section 3): missing, bad, expired and revoked tokens, other tenants, scopes.
+
+AU-01, TLS, is the proxy's in front of the service: README. AU-13, rate limits, has a file of its own.
+"""
 
 import json
 import time
+from base64 import urlsafe_b64decode
 from typing import Any
 
 import pytest
@@ -25,7 +29,7 @@ BAD_CREDENTIALS = ["Bearer x", "Bearer slt_" + "A" * 43, "Bearer slt_" + "A" * 4
 
 @pytest.mark.parametrize("authorization", NO_CREDENTIALS + BAD_CREDENTIALS, ids=lambda a: (a or "none")[:20])
 def test_without_a_valid_token_401(lenient: Speaker, authorization: str | None) -> None:
-    """AU-02, AU-03, AU-12: a challenge, invalid_token when one was presented; before the body is read."""
+    """AU-02, AU-03, AU-10, AU-12: a challenge, invalid_token when one was presented; before the body is read."""
     encoded: Any = authorization.encode("latin-1") if authorization else authorization
     for more in ({}, {"method": "POST", "content": b"{broken"}):
         response = stranger_asks(lenient, encoded, **more)
@@ -77,7 +81,7 @@ def test_a_token_in_the_query_is_not_read(lenient: Speaker) -> None:
 
 
 def test_a_token_does_what_its_scope_says(lenient: Speaker, ana: Json) -> None:
-    """AU-04: audit cannot provision, provisioning cannot audit: 403."""
+    """AU-04, AU-05: audit cannot provision, provisioning cannot audit: 403."""
     audit = token_with(lenient, "audit")
     refused(stranger_asks(lenient, f"Bearer {audit}"), 403, None)
     body = json.dumps(user_body()).encode()
@@ -86,3 +90,26 @@ def test_a_token_does_what_its_scope_says(lenient: Speaker, ana: Json) -> None:
         url = f"{lenient.service.base_url}/api/{lenient.slug}/{path}?subject={ana['id']}"
         assert lenient.scim.get(url).status_code == 403
         assert lenient.audit.get(url, headers={"Authorization": ""}).status_code == 401
+
+
+EVERYWHERE = [
+    ("GET", "/Users"), ("POST", "/Users/.search"), ("POST", "/.search"), ("GET", "/"), ("GET", "/Groups"),
+    ("POST", "/Groups"), ("POST", "/Bulk"), ("GET", "/Me"), ("GET", "/Schemas"), ("GET", "/ResourceTypes"),
+    ("GET", "/Users?cursor=x"), ("GET", "/nowhere"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path"), EVERYWHERE)
+def test_every_endpoint_asks_who_it_is_and_whether_it_may(lenient: Speaker, method: str, path: str) -> None:
+    """AU-06, AU-11: nobody creates or reads without a token, and none does more than its scope, by no detour."""
+    content = b"{}" if method == "POST" else None
+    refused(stranger_asks(lenient, None, path, method=method, content=content), 401, None)
+    audit = f"Bearer {token_with(lenient, 'audit')}"
+    refused(stranger_asks(lenient, audit, path, method=method, content=content), 403, None)
+
+
+def test_a_secret_cannot_be_guessed(lenient: Speaker) -> None:
+    """AU-08: 256 random bits, of which the database has a hash."""
+    secrets = {token_with(lenient, "audit") for _ in range(3)}
+    assert len(secrets) == 3
+    assert all(len(urlsafe_b64decode(secret.removeprefix("slt_") + "=")) == 32 for secret in secrets)
