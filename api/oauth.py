@@ -7,7 +7,7 @@ import asyncio
 import binascii
 from base64 import b64decode
 from collections.abc import Mapping
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -99,7 +99,7 @@ class TokenEndpoint:
 
     async def _grant(self, address: str, asked: Asked) -> tuple[Granted, list[str]]:
         # Keyed by what is claimed, there or not: a limit tells no more than the answer does.
-        failures = self._failures.of(_network(address), _FAILURES_PER_S, _FAILURES_BURST)
+        failures = self._failures.of(network(address), _FAILURES_PER_S, _FAILURES_BURST)
         failures.take()
         self._attempts.of((asked.slug, asked.client_id[:64]), _ATTEMPTS_PER_S, _ATTEMPTS_BURST).take()
         wrong = False
@@ -185,13 +185,13 @@ def _invalid_client() -> OAuthError:
     return OAuthError("invalid_client", "no such client, or not its secret", 401)
 
 
-def _network(address: str) -> str:
+def network(address: str) -> str:
     """What counts as one address: of IPv6 the first half, of which everybody has all the other halves."""
     try:
         known = ip_address(address)
     except ValueError:
         return address
-    return address if known.version == 4 else known.exploded[:19]
+    return known.exploded[:19] if isinstance(known, IPv6Address) and known.ipv4_mapped is None else address
 
 
 def _failed(status: int, code: str, sentence: str, headers: Mapping[str, str]) -> Response[bytes]:

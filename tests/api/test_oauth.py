@@ -12,7 +12,7 @@ import pytest
 from issuing import Registered, client_with, opened
 from speaking import Speaker, checked, of_type, refused, user_body
 
-from api.oauth import OAuthError, read_form, read_request
+from api.oauth import OAuthError, network, read_form, read_request
 from ledger.clients import CLIENT_SECRET_PREFIX, issue_secret, revoke_client, revoke_secret
 from ledger.connections import Connection
 
@@ -275,6 +275,21 @@ def _rows(connection: Connection, of_client: tuple[int, str]) -> int:
     row = connection.execute(query, of_client).fetchone()
     assert row is not None
     return int(row[0])
+
+
+@pytest.mark.parametrize(
+    ("address", "counted_as"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:0db8:0001:0002"),
+        ("2001:db8:1:2::9", "2001:0db8:0001:0002"),
+        ("::ffff:203.0.113.7", "::ffff:203.0.113.7"),
+        ("", ""),
+    ],
+)
+def test_an_ipv6_network_counts_as_one_address(address: str, counted_as: str) -> None:
+    """Everybody has 2^64 of them; an IPv4 address that is written as one stays itself."""
+    assert network(address) == counted_as
 
 
 def test_a_guesser_is_slowed_down(service: Any, web: httpx.Client, lenient: Speaker) -> None:
