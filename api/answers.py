@@ -92,10 +92,17 @@ def shows(selection: Selection | None, name: str) -> bool:
 
 def list_bytes(total: int, start_index: int, resources: list[bytes]) -> bytes:
     """Return a ListResponse (RFC 7644 §3.4.2)."""
-    head = (
-        f'{{"schemas":["{LIST_SCHEMA}"],"totalResults":{total},"startIndex":{start_index},'
-        f'"itemsPerPage":{len(resources)},"Resources":['
-    )
+    return _list_response(f'"totalResults":{total},"startIndex":{start_index}', resources)
+
+
+def walk_bytes(total: int, next_cursor: str | None, resources: list[bytes]) -> bytes:
+    """Return a page of a walk by cursor (RFC 9865 §2): without startIndex, the last one without nextCursor."""
+    going_on = "" if next_cursor is None else f',"nextCursor":"{next_cursor}"'
+    return _list_response(f'"totalResults":{total}{going_on}', resources)
+
+
+def _list_response(place: str, resources: list[bytes]) -> bytes:
+    head = f'{{"schemas":["{LIST_SCHEMA}"],{place},"itemsPerPage":{len(resources)},"Resources":['
     return head.encode() + b",".join(resources) + b"]}"
 
 

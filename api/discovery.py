@@ -7,6 +7,7 @@ import msgspec
 
 from api.answers import etag
 from api.conditions import not_modified
+from api.cursors import TIMEOUT_S
 from api.exchange import Answer, Exchange
 from api.query import COUNT_DEFAULT, COUNT_MAX, parameters
 from api.service import Service
@@ -31,14 +32,15 @@ def service_provider_config(service: Service, exchange: Exchange, slug: str) -> 
         "bulk": {"supported": False, "maxOperations": 0, "maxPayloadSize": body_bytes_max},
         "filter": {"supported": True, "maxResults": COUNT_MAX},
         "changePassword": {"supported": False},
-        "sort": {"supported": False},
+        "sort": {"supported": True},
         "etag": {"supported": True},
         "pagination": {
-            "cursor": False,
+            "cursor": True,
             "index": True,
             "defaultPaginationMethod": "index",
             "defaultPageSize": COUNT_DEFAULT,
             "maxPageSize": COUNT_MAX,
+            "cursorTimeout": TIMEOUT_S,
         },
         "authenticationSchemes": [
             {

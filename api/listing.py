@@ -2,17 +2,19 @@
 
 import asyncio
 
-from api.answers import group_bytes, list_bytes, shows, user_bytes
+from api.answers import group_bytes, list_bytes, shows, user_bytes, walk_bytes
+from api.cursors import TIMEOUT_S, Cursor, digest, seal, unseal
 from api.exchange import Answer, Exchange
 from api.query import Query, list_query, parameters, search_query
 from api.service import Service
 from domain.attributes import ResourceType
 from domain.bodies import parse_json
-from domain.errors import InvalidSyntax
+from domain.errors import InvalidCount, InvalidSyntax
 from domain.filters import parse_filter
 from domain.selections import Selection
+from domain.sorting import read_sort
 from ledger.lookups import StoredResource
-from projections.queries import Found
+from projections.queries import Found, Question
 from projections.where import point
 
 Types = tuple[ResourceType, ...]
@@ -34,23 +36,43 @@ async def search(service: Service, exchange: Exchange, types: Types) -> Answer:
 
 
 async def _list(service: Service, exchange: Exchange, types: Types, query: Query) -> Answer:
-    expression = None if query.filter is None else parse_filter(query.filter, types)
     tenant = exchange.authenticated.tenant
-    base = service.base(tenant.slug)
-    asked = point(expression) if expression is not None else None
+    question = Question(
+        tenant_id=tenant.tenant_id,
+        types=types,
+        filter=None if query.filter is None else parse_filter(query.filter, types),
+        sort=None if query.sort_by is None else read_sort(query.sort_by, query.sort_order, types),
+        location_base=service.base(tenant.slug),
+    )
+    if query.cursor is not None:
+        return await _walk(service, exchange, question, query)
+    asked = point(question.filter) if question.filter is not None and question.sort is None else None
     if asked is not None:
         found = await _point(service, tenant.tenant_id, types[0], asked, query)
     else:
-        found = await service.queries.page(
-            tenant.tenant_id, types, expression, offset=query.offset, count=query.count, location_base=base
-        )
-    shown = await asyncio.gather(
-        *(
-            _shown(service, tenant.tenant_id, base, resource_type, stored, query.selection(resource_type))
-            for resource_type, stored in found.resources
-        )
-    )
+        found = await service.queries.page(question, offset=query.offset, count=query.page_count)
+    shown = await _shown(service, question, query, found.resources)
     return Answer(200, list_bytes(found.total, query.start_index, shown))
+
+
+async def _walk(service: Service, exchange: Exchange, question: Question, query: Query) -> Answer:
+    """Answer one page of a walk by cursor. The total is counted once, when the walk begins."""
+    vault, now_s = exchange.authenticated.vault, exchange.received_ns // 10**9
+    sort = None if question.sort is None else question.sort.name
+    asked = digest(*(kind.name for kind in question.types), query.filter, sort)
+    if query.cursor:
+        cursor = unseal(query.cursor, vault, question=asked, now_s=now_s)
+        if query.count is not None and query.page_count != cursor.count:
+            raise InvalidCount("count has to be the same on every page")
+        mark, count, total = cursor.mark, cursor.count, cursor.total
+    else:
+        mark, count, total = None, query.page_count, await service.queries.count(question)
+    if count == 0:
+        return Answer(200, walk_bytes(total, None, []))  # CU-09
+    resources, mark = await service.queries.walk(question, mark, count)
+    shown = await _shown(service, question, query, resources)
+    next_cursor = None if mark is None else seal(Cursor(asked, mark, count, total, now_s + TIMEOUT_S), vault)
+    return Answer(200, walk_bytes(total, next_cursor, shown))
 
 
 async def _point(
@@ -75,20 +97,29 @@ async def _point(
         rows = list(await lookups.groups_by_external_id(tenant_id, key))
     else:
         rows = await lookups.users_by_external_id(tenant_id, key)
-    page = rows[query.offset : query.offset + query.count]
+    page = rows[query.offset : query.offset + query.page_count]
     return Found(len(rows), [(resource_type, row) for row in page])
 
 
 async def _shown(
-    service: Service, tenant_id: int, base: str, resource_type: ResourceType, stored: StoredResource,
+    service: Service, question: Question, query: Query, resources: list[tuple[ResourceType, StoredResource]]
+) -> list[bytes]:
+    selections = {kind.name: query.selection(kind) for kind in question.types}
+    return await asyncio.gather(
+        *(_representation(service, question, kind, stored, selections[kind.name]) for kind, stored in resources)
+    )
+
+
+async def _representation(
+    service: Service, question: Question, resource_type: ResourceType, stored: StoredResource,
     selection: Selection | None,
 ) -> bytes:  # fmt: skip
     if resource_type.has_members:
         members: list[tuple[str, str]] = []
         if shows(selection, "members"):
-            members = await service.lookups.members(tenant_id, stored.id)
-        return group_bytes(base, resource_type, stored, members, selection)
+            members = await service.lookups.members(question.tenant_id, stored.id)
+        return group_bytes(question.location_base, resource_type, stored, members, selection)
     groups = []
     if stored.belongs and shows(selection, "groups"):
-        groups = await service.lookups.groups_of(tenant_id, stored.id)
-    return user_bytes(base, resource_type, stored, groups, selection)
+        groups = await service.lookups.groups_of(question.tenant_id, stored.id)
+    return user_bytes(question.location_base, resource_type, stored, groups, selection)

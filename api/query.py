@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from api.exchange import utf8_query
 from domain.attributes import ResourceType
-from domain.errors import InvalidFilter, InvalidSyntax, InvalidValue, UriTooLong
+from domain.errors import InvalidCount, InvalidFilter, InvalidSyntax, InvalidValue, ScimError, UriTooLong
 from domain.selections import Selection, read_selection
 
 COUNT_DEFAULT = 100  # PG-04
@@ -20,19 +20,30 @@ _QUERY_BYTES_MAX = 8_192
 
 
 class Query(Struct, frozen=True):
-    """What a list request asks for. start_index counts from 1."""
+    """What a list request asks for. start_index counts from 1. count: None when not said.
+
+    cursor: None for a page by index, "" to begin a walk, else where it goes on (RFC 9865).
+    """
 
     filter: str | None
     start_index: int
-    count: int
+    count: int | None
     attributes: list[str] | str | None = None
     excluded_attributes: list[str] | str | None = None
+    sort_by: str | None = None
+    sort_order: str | None = None
+    cursor: str | None = None
 
     def selection(self, resource_type: ResourceType) -> Selection | None:
         """Which attributes of resources of a type are wanted."""
         if self.attributes is None and self.excluded_attributes is None:
             return _default_selection(resource_type)
         return read_selection(self.attributes, self.excluded_attributes, resource_type)
+
+    @property
+    def page_count(self) -> int:
+        """How many resources the page may hold: clamped (PG-02, PG-03), or the default."""
+        return COUNT_DEFAULT if self.count is None else min(COUNT_MAX, max(0, self.count))
 
     @property
     def offset(self) -> int:
@@ -77,28 +88,46 @@ def _default_selection(resource_type: ResourceType) -> Selection | None:
 
 def list_query(found: dict[str, str]) -> Query:
     """Read a list request's URL parameters."""
-    return Query(
+    cursor = found.get("cursor")
+    return _query(
         filter=found.get("filter"),
-        start_index=max(1, _integer(found, "startIndex", 1)),
-        count=min(COUNT_MAX, max(0, _integer(found, "count", COUNT_DEFAULT))),
+        start_index=_integer(found, "startIndex", InvalidValue),
+        count=_integer(found, "count", InvalidValue if cursor is None else InvalidCount),
         attributes=found.get("attributes"),
         excluded_attributes=found.get("excludedattributes"),
+        sort_by=found.get("sortby"),
+        sort_order=found.get("sortorder"),
+        cursor=cursor,
     )
 
 
 def search_query(body: dict[str, Any]) -> Query:
-    """Read a SearchRequest (RFC 7644 §3.4.3): same meaning as the URL parameters."""
+    """Read a SearchRequest (RFC 7644 §3.4.3, RFC 9865 §3): same meaning as the URL parameters."""
     members = {name.lower(): value for name, value in body.items()}
-    expression = members.get("filter")
-    if expression is not None and not isinstance(expression, str):
-        raise InvalidSyntax("filter must be a string")
-    return Query(
-        filter=expression,
-        start_index=max(1, _member(members, "startIndex", 1)),
-        count=min(COUNT_MAX, max(0, _member(members, "count", COUNT_DEFAULT))),
+    cursor = _text(members, "cursor")
+    return _query(
+        filter=_text(members, "filter"),
+        start_index=_member(members, "startIndex", InvalidValue),
+        count=_member(members, "count", InvalidValue if cursor is None else InvalidCount),
         attributes=_listed(members, "attributes"),
         excluded_attributes=_listed(members, "excludedAttributes"),
+        sort_by=_text(members, "sortBy"),
+        sort_order=_text(members, "sortOrder"),
+        cursor=cursor,
     )
+
+
+def _query(*, start_index: int | None, cursor: str | None, **asked: Any) -> Query:
+    if start_index is not None and cursor is not None:
+        raise InvalidValue("startIndex and cursor are two ways to page: send one of them")  # CU-11
+    return Query(start_index=1 if start_index is None else max(1, start_index), cursor=cursor, **asked)
+
+
+def _text(members: dict[str, Any], name: str) -> str | None:
+    value = members.get(name.lower())
+    if value is not None and not isinstance(value, str):
+        raise InvalidSyntax(f"{name} must be a string")
+    return value
 
 
 def _listed(members: dict[str, Any], name: str) -> list[str] | str | None:
@@ -110,19 +139,21 @@ def _listed(members: dict[str, Any], name: str) -> list[str] | str | None:
     return value
 
 
-def _integer(found: dict[str, str], name: str, default: int) -> int:
+def _integer(found: dict[str, str], name: str, refusal: type[ScimError]) -> int | None:
     text = found.get(name.lower())
     if text is None:
-        return default
+        return None
     if not _INTEGER.fullmatch(text.strip()):
-        raise InvalidValue(f"{name} must be an integer")
+        raise refusal(f"{name} must be an integer")
     return int(text)
 
 
-def _member(members: dict[str, Any], name: str, default: int) -> int:
+def _member(members: dict[str, Any], name: str, refusal: type[ScimError]) -> int | None:
     value = members.get(name.lower())
     if value is None:
-        return default
-    if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 10**_NUMBER_DIGITS_MAX:
-        raise InvalidSyntax(f"{name} must be an integer")
+        return None
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise (refusal if refusal is InvalidCount else InvalidSyntax)(f"{name} must be an integer")
+    if abs(value) >= 10**_NUMBER_DIGITS_MAX:
+        raise refusal(f"{name} must be an integer of at most {_NUMBER_DIGITS_MAX} digits")
     return value

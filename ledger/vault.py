@@ -4,6 +4,7 @@ The master key and the signing key live in a folder outside the database; everyt
 above it and stored beside what it protects. Whoever loses the folder loses every payload: back it up.
 """
 
+import hmac
 import os
 import secrets
 import stat
@@ -22,6 +23,7 @@ KEY_BYTES = 32
 SALT_BYTES = 32
 _NONCE_BYTES = 12
 _ENVELOPE = b"\x01\x01"  # Envelope version 1, algorithm 1: AES-256-GCM with a random nonce.
+_CURSORS = b"scim-ledger/cursors/v1"
 _COMMITMENT_TAG = b"scim-ledger/payload/v1\n"
 
 
@@ -104,11 +106,15 @@ def _write_secret(path: Path, text: str) -> None:
 
 
 class Vault:
-    """A tenant's key, and through it the keys of its people and requests."""
+    """A tenant's key, and through it the keys of its people and requests.
 
-    def __init__(self, tenant_id: TenantId, tenant_key: Sealer) -> None:
+    cursor_key: derived from the tenant's, for what clients carry from one page of a list to the next.
+    """
+
+    def __init__(self, tenant_id: TenantId, key_id: str, key: bytes) -> None:
         self.tenant_id = tenant_id
-        self.tenant_key = tenant_key
+        self.tenant_key = Sealer(key_id, key)
+        self.cursor_key = Sealer("cursors", hmac.digest(key, _CURSORS, "sha256"))
 
     @staticmethod
     def make_tenant_key(tenant_id: TenantId, keys: Keys) -> tuple[str, bytes]:
@@ -126,7 +132,7 @@ class Vault:
                 f"the keys in {keys.folder} do not open this ledger: they belong to another one; "
                 "point --keys (or SCIM_LEDGER_KEYS) at the right folder"
             ) from None
-        return cls(tenant_id, Sealer(key_id, key))
+        return cls(tenant_id, key_id, key)
 
     @classmethod
     def load(cls, connection: psycopg.Connection[tuple[object, ...]], tenant_id: TenantId, keys: Keys) -> "Vault":

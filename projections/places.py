@@ -16,10 +16,21 @@ from domain.comparison import exact
 from domain.ids import is_id
 from domain.schemas import GROUP, USER
 from domain.search import LEFT_OUT
+from domain.sorting import NUMERIC
 
 TEXTUAL = frozenset({"string", "reference", "binary"})
-_NUMERIC = frozenset({"integer", "decimal", "dateTime"})
 _OPEN = "m.tenant_id = %(tenant)s and m.to_position is null"
+_MEMBERS = f"from memberships m where {_OPEN} and m.group_id = r.id"
+# A user's groups, direct and through other groups; circles end because `union` drops repeats.
+_ABOVE = (
+    "with recursive above(grp, direct) as ("
+    f"select m.group_id, true from memberships m where {_OPEN} and m.member_id = r.id union "
+    f"select m.group_id, false from above join memberships m on {_OPEN} and m.member_id = above.grp)"
+)
+_GROUPS = (
+    "from (select grp, bool_or(direct) as direct from above group by grp) a "
+    "join groups g on g.tenant_id = %(tenant)s and g.id = a.grp"
+)
 
 
 def key(prepared: str) -> bytes:
@@ -79,13 +90,16 @@ class Places:
             "meta": self._meta,
             "schemas": self._schemas,
         }
+        self._firsts: dict[str, Callable[[Attribute | None], str]] = {"schemas": self._core_schema}
         self._of_users = resource_type.name == USER.name
         if self._of_users:
             self._sources["userName"] = self._keyed("userName", "r.user_name_key")
             self._sources["groups"] = self._groups
+            self._firsts["groups"] = self._first_group
         elif resource_type.has_members:
             self._sources["displayName"] = self._keyed("displayName", "r.name_key")
             self._sources["members"] = self._members
+            self._firsts["members"] = self._first_member
         if not resource_type.has_members and LEFT_OUT in resource_type.core:
             self._sources[LEFT_OUT] = lambda condition: condition(lambda _: Value("r.active::text"))
 
@@ -98,9 +112,7 @@ class Places:
         attribute = place.attribute
         if place.extension is None and (source := self._sources.get(attribute.name)):
             return source(condition)
-        container = "r.search"
-        if place.extension is not None:
-            container = f"(r.search -> {self._bind(place.extension, 'text')})"
+        container = self._container(place)
         stored = f"({container} -> {self._bind(attribute.name, 'text')})"
         if attribute.multi_valued:
             holds = condition(self._stored("e.value", attribute))
@@ -109,13 +121,35 @@ class Places:
             return f"(jsonb_typeof{stored} = 'object' and {condition(self._stored(stored, attribute))})"
         return condition(lambda _: self._stored(container, attribute)(attribute))
 
+    def deciding(self, place: Place) -> str:
+        """Return the one value that a resource is sorted by: of the primary element, else of the first; or null."""
+        attribute, sub = place.attribute, place.sub
+        if not self.in_document(place):
+            if (first := self._firsts.get(attribute.name)) is not None:
+                return first(sub)
+            return self._sources[attribute.name](lambda values: values(sub).sql)
+        container = self._container(place)
+        if attribute.type != "complex" and not attribute.multi_valued:
+            return self._stored(container, attribute)(attribute).sql
+        element = f"({container} -> {self._bind(attribute.name, 'text')})"
+        if attribute.multi_valued:
+            primary = f"jsonb_path_query_first({element}, '$[*] ? (@.primary == true)')"
+            element = f"coalesce({primary}, {element} -> 0)" if "primary" in attribute.subs else f"({element} -> 0)"
+        value = self._stored(element, attribute)(sub).sql
+        if place.leaf.assumed_false:
+            return f"case when {element} is not null then coalesce({value}, 'false') end"
+        return value
+
+    def _container(self, place: Place) -> str:
+        return "r.search" if place.extension is None else f"(r.search -> {self._bind(place.extension, 'text')})"
+
     def _stored(self, json: str, attribute: Attribute) -> Values:
         """Return the values of an element of the search document."""
 
         def value(sub: Attribute | None) -> Value:
             leaf = sub or attribute
             part = f"({json} -> {self._bind(leaf.name, 'text')})" if sub else json
-            if leaf.type in _NUMERIC:
+            if leaf.type in NUMERIC:
                 return Value(f"case jsonb_typeof({part}) when 'number' then {part}::numeric end")
             return Value(f"({json} ->> {self._bind(leaf.name, 'text')})" if sub else f"({json} #>> '{{}}')")
 
@@ -169,6 +203,9 @@ class Places:
         ]
         return joined("or", [holds(self.resource_type.schema.id), *extended])
 
+    def _core_schema(self, sub: Attribute | None) -> str:
+        return self._bind(self.resource_type.core["schemas"].prepare(self.resource_type.schema.id), "text")
+
     def _meta(self, condition: Condition) -> str:
         def value(sub: Attribute | None) -> Value:
             match sub.name if sub else "":
@@ -186,19 +223,22 @@ class Places:
         return condition(value)
 
     def _members(self, condition: Condition) -> str:
-        def value(sub: Attribute | None) -> Value:
-            match sub.name if sub else "":
-                case "type":
-                    return Value("lower(m.member_type)", sure=True)
-                case "$ref":
-                    return self._member_location()
-                case "display":
-                    return Value("null::text")  # Not shown, so never a value (GR-07).
-                case _:
-                    return self._identified("m.member_id")
+        return f"exists (select {_MEMBERS} and {condition(self._member)})"
 
-        where = f"{_OPEN} and m.group_id = r.id and {condition(value)}"
-        return f"exists (select from memberships m where {where})"
+    def _first_member(self, sub: Attribute | None) -> str:
+        """The order is that of `Lookups.members`: as they came."""
+        return f"(select {self._member(sub).sql} {_MEMBERS} order by m.from_position limit 1)"
+
+    def _member(self, sub: Attribute | None) -> Value:
+        match sub.name if sub else "":
+            case "type":
+                return Value("lower(m.member_type)", sure=True)
+            case "$ref":
+                return self._member_location()
+            case "display":
+                return Value("null::text")  # Not shown, so never a value (GR-07).
+            case _:
+                return self._identified("m.member_id")
 
     def _member_location(self) -> Value:
         user, group = (self._located(kind.endpoint, "m.member_id") for kind in (USER, GROUP))
@@ -214,28 +254,22 @@ class Places:
         return Value(f"({located})", either, sure=True)
 
     def _groups(self, condition: Condition) -> str:
-        """A user's groups, direct and through other groups; circles end because `union` drops repeats."""
+        return f"exists ({_ABOVE} select {_GROUPS} where {condition(self._group)})"
 
-        def value(sub: Attribute | None) -> Value:
-            match sub.name if sub else "":
-                case "type":
-                    return Value("case when a.direct then 'direct' else 'indirect' end", sure=True)
-                case "$ref":
-                    return self._located(GROUP.endpoint, "a.grp")
-                case "display":
-                    return self._group_name()
-                case _:
-                    return self._identified("a.grp")
+    def _first_group(self, sub: Attribute | None) -> str:
+        """The order is that of `Lookups.groups_of`: as the groups were created."""
+        return f"({_ABOVE} select {self._group(sub).sql} {_GROUPS} order by g.created_position limit 1)"
 
-        above = (
-            f"select m.group_id, true from memberships m where {_OPEN} and m.member_id = r.id union "
-            f"select m.group_id, false from above join memberships m on {_OPEN} and m.member_id = above.grp"
-        )
-        return (
-            f"exists (with recursive above(grp, direct) as ({above}) "
-            "select from (select grp, bool_or(direct) as direct from above group by grp) a "
-            f"join groups g on g.tenant_id = %(tenant)s and g.id = a.grp where {condition(value)})"
-        )
+    def _group(self, sub: Attribute | None) -> Value:
+        match sub.name if sub else "":
+            case "type":
+                return Value("case when a.direct then 'direct' else 'indirect' end", sure=True)
+            case "$ref":
+                return self._located(GROUP.endpoint, "a.grp")
+            case "display":
+                return self._group_name()
+            case _:
+                return self._identified("a.grp")
 
     def _group_name(self) -> Value:
         return Value(

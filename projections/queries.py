@@ -12,22 +12,37 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from domain.attributes import ResourceType
 from domain.errors import TooMany
 from domain.expressions import Filter
+from domain.sorting import Sort
 from ledger.connections import answered_within, is_lost
-from ledger.lookups import StoredGroup, StoredResource
+from ledger.lookups import StoredResource
 from ledger.writer import Unreachable
-from projections.where import Where, table_of, where
+from projections.ordering import Mark, ordering
+from projections.places import Parameters
+from projections.where import table_of, where
 
 STATEMENT_TIMEOUT_MS = 20_000
 _ANSWER_S = 22.0  # For a database that does not even keep its own time limit.
 _COLUMNS = (
-    "r.id::text, r.version, r.created_at, r.modified_at, r.document, exists(select from memberships m "
-    "where m.tenant_id = r.tenant_id and m.member_id = r.id and m.to_position is null)"
+    "r.id::text as id, r.version, r.created_at, r.modified_at, r.document, exists(select from memberships m "
+    "where m.tenant_id = r.tenant_id and m.member_id = r.id and m.to_position is null) as belongs"
 )
-_GROUP_COLUMNS = _COLUMNS + ", r.attribute_version, r.member_count"
+
+
+class Question(Struct, frozen=True):
+    """Which resources of a tenant, in which order; without sort in that of their creation.
+
+    location_base: what `meta.location` and `$ref` begin with.
+    """
+
+    tenant_id: int
+    types: tuple[ResourceType, ...]
+    filter: Filter | None
+    sort: Sort | None
+    location_base: str
 
 
 class Found(Struct, frozen=True):
-    """One page: how many match in all, and the page's resources with their types, in creation order."""
+    """One page: how many match in all, and the page's resources with their types, in order."""
 
     total: int
     resources: list[tuple[ResourceType, StoredResource]]
@@ -58,21 +73,35 @@ class Queries:
         """Close the pool."""
         await self._pool.close()
 
-    async def page(
-        self, tenant_id: int, types: tuple[ResourceType, ...], expression: Filter | None, *, offset: int, count: int,
-        location_base: str,
-    ) -> Found:  # fmt: skip
-        """Return `count` matches from `offset` on, users before groups. Raises TooMany, Unreachable."""
-        total = 0
-        resources: list[tuple[ResourceType, StoredResource]] = []
-        for resource_type in types:
-            clause = where(expression, resource_type, tenant_id, location_base=location_base)
-            matching, rows = await self._ask(
-                tenant_id, resource_type, clause, offset=max(0, offset - total), count=count - len(resources)
-            )
-            total += matching
-            resources += [(resource_type, row) for row in rows]
-        return Found(total, resources)
+    async def page(self, question: Question, *, offset: int, count: int) -> Found:
+        """Return `count` matches from `offset` on. Raises TooMany, Unreachable."""
+        total = await self.count(question)
+        if count <= 0 or offset >= total:
+            return Found(total, [])
+        rows = await self._ask(*_select(question, None, offset=offset, count=count))
+        return Found(total, [_read(question, row) for row in rows])
+
+    async def walk(
+        self, question: Question, after: Mark | None, count: int
+    ) -> tuple[list[tuple[ResourceType, StoredResource]], Mark | None]:
+        """Return the next `count` matches behind a mark, and the mark to go on from; None when there are no more.
+
+        Costs the same wherever the mark is. Raises TooMany, Unreachable.
+        """
+        rows = await self._ask(*_select(question, after, offset=0, count=count + 1))
+        page = rows[:count]
+        mark = None
+        if len(rows) > count:
+            *_, key, position = page[-1]
+            mark = Mark(None if key is None else str(key), position)
+        return [_read(question, row) for row in page], mark
+
+    async def count(self, question: Question) -> int:
+        """Return how many match. Raises TooMany, Unreachable."""
+        parameters = Parameters(question.tenant_id)
+        counts = [f"(select count(*){_matching(question, kind, parameters)})" for kind in question.types]
+        ((total,),) = await self._ask("select " + " + ".join(counts), parameters.by_name)
+        return int(total)
 
     async def mark_used(self, used: Mapping[tuple[int, str], datetime]) -> None:
         """Note when tokens were last used: (tenant, token) → time. Raises Unreachable."""
@@ -103,40 +132,56 @@ class Queries:
             with answered_within(connection, _ANSWER_S):
                 yield connection
 
-    async def _rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    async def _rows(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         try:
             async with self._borrowed() as connection:
                 cursor = await connection.execute(query, parameters)
                 return await cursor.fetchall()
-        except (psycopg.Error, OSError, PoolTimeout) as error:
-            if isinstance(error, PoolTimeout) or is_lost(error):
-                raise Unreachable("the database cannot be reached") from None
-            raise
-
-    async def _ask(
-        self, tenant_id: int, resource_type: ResourceType, clause: Where, *, offset: int, count: int
-    ) -> tuple[int, list[StoredResource]]:
-        columns, shape = (_GROUP_COLUMNS, StoredGroup) if resource_type.has_members else (_COLUMNS, StoredResource)
-        matching = f" from {table_of(resource_type)} r where r.tenant_id = %(tenant)s and ({clause.clause})"
-        parameters = {**clause.parameters, "tenant": tenant_id, "offset": offset, "count": count}
-        try:
-            async with self._borrowed() as connection:
-                cursor = await connection.execute("select count(*)" + matching, parameters)
-                total: int = (await cursor.fetchone())[0]  # type: ignore[index]
-                if count <= 0 or offset >= total:
-                    return total, []
-                cursor = await connection.execute(
-                    f"select {columns}{matching} order by r.created_position limit %(count)s offset %(offset)s",
-                    parameters,
-                )
-                return total, [shape(*_bytes(row)) for row in await cursor.fetchall()]
-        except psycopg.errors.QueryCanceled:
-            raise TooMany("the query takes too long; narrow the filter") from None
         except (TimeoutError, psycopg.Error, OSError, PoolTimeout) as error:
             if isinstance(error, PoolTimeout) or is_lost(error):
                 raise Unreachable("the database cannot be reached") from None
             raise
 
+    async def _ask(self, query: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        try:
+            return await self._rows(query, parameters)
+        except psycopg.errors.QueryCanceled:
+            raise TooMany("the query takes too long; narrow the filter") from None
 
-def _bytes(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(bytes(value) if isinstance(value, memoryview) else value for value in row)
+
+def _matching(question: Question, resource_type: ResourceType, parameters: Parameters) -> str:
+    """Return the statement for the matches of one type, from its `from` on."""
+    clause = where(
+        question.filter, resource_type, question.tenant_id,
+        location_base=question.location_base, parameters=parameters,
+    )  # fmt: skip
+    return f" from {table_of(resource_type)} r where r.tenant_id = %(tenant)s and ({clause.clause})"
+
+
+def _select(question: Question, after: Mark | None, *, offset: int, count: int) -> tuple[str, dict[str, Any]]:
+    """Return the statement for one page, and its parameters.
+
+    Each type gives its first rows up to the end of the page, in order; several are merged. The last columns of a row
+    are its mark.
+    """
+    parameters = Parameters(question.tenant_id)
+    parameters.by_name |= {"offset": offset, "count": count, "end": offset + count}
+    parts = []
+    for rank, kind in enumerate(question.types):
+        order = ordering(question.sort, kind, parameters, question.location_base)
+        beyond = "" if after is None else f" and {order.beyond(after, parameters)}"
+        key, position = order.key or "null", "r.created_position"
+        parts.append(
+            f"select {rank} as type, {_COLUMNS}, {key} as key, {position} as position"
+            f"{_matching(question, kind, parameters)}{beyond} order by {order.clause(key, position)}"
+        )
+    page = "limit %(count)s offset %(offset)s"
+    if len(parts) == 1:
+        return f"{parts[0]} {page}", parameters.by_name
+    merged = " union all ".join(f"({part} limit %(end)s)" for part in parts)
+    return f"select * from ({merged}) x order by {order.clause('key', 'position')} {page}", parameters.by_name
+
+
+def _read(question: Question, row: tuple[Any, ...]) -> tuple[ResourceType, StoredResource]:
+    rank, *stored = row[:-2]
+    return question.types[rank], StoredResource(*stored)

@@ -64,13 +64,17 @@ class Where(Struct, frozen=True):
     parameters: dict[str, Any]
 
 
-def where(filter: Filter | None, resource_type: ResourceType, tenant_id: int, *, location_base: str) -> Where:
+def where(
+    filter: Filter | None, resource_type: ResourceType, tenant_id: int, *, location_base: str,
+    parameters: Parameters | None = None,
+) -> Where:  # fmt: skip
     """Return the condition that a filter puts on the resources of one type; without filter, all of them.
 
     location_base: what `meta.location` and `$ref` begin with, up to and without the endpoint's slash.
+    parameters: those of the statement so far, when the clause is only a part of it.
     The caller writes `… from users r where r.tenant_id = %(tenant)s and (<clause>)`.
     """
-    translation = _Translation(resource_type, tenant_id, location_base)
+    translation = _Translation(resource_type, parameters or Parameters(tenant_id), location_base)
     clause = "true" if filter is None else translation.clause(filter.of(resource_type))
     return Where(clause, translation.parameters.by_name)
 
@@ -116,10 +120,10 @@ class _Reach(IntEnum):
 class _Translation:
     """One filter on its way to SQL, with the parameters collected so far."""
 
-    def __init__(self, resource_type: ResourceType, tenant_id: int, location_base: str) -> None:
+    def __init__(self, resource_type: ResourceType, parameters: Parameters, location_base: str) -> None:
         self.resource_type = resource_type
-        self.tenant_id = tenant_id
-        self.parameters = Parameters(tenant_id)
+        self.parameters = parameters
+        self.tenant_id: int = parameters.by_name["tenant"]
         self.places = Places(resource_type, self.parameters, location_base)
         self._some: _Some = self.places.some
 
