@@ -22,9 +22,10 @@ from projections.where import table_of, where
 
 STATEMENT_TIMEOUT_MS = 20_000
 _ANSWER_S = 22.0  # For a database that does not even keep its own time limit.
-_COLUMNS = (
-    "r.id::text as id, r.version, r.created_at, r.modified_at, r.document, exists(select from memberships m "
-    "where m.tenant_id = r.tenant_id and m.member_id = r.id and m.to_position is null) as belongs"
+# Of a page's rows only: whoever is skipped on the way to it is not asked for memberships.
+_PAGE = (
+    "select x.type, x.id::text, x.version, x.created_at, x.modified_at, x.document, exists(select from memberships m "
+    "where m.tenant_id = %(tenant)s and m.member_id = x.id and m.to_position is null), x.key, x.position"
 )
 
 
@@ -78,7 +79,7 @@ class Queries:
         total = await self.count(question)
         if count <= 0 or offset >= total:
             return Found(total, [])
-        rows = await self._ask(*_select(question, None, offset=offset, count=count))
+        rows = await self._ask(*select_page(question, None, offset=offset, count=count))
         return Found(total, [_read(question, row) for row in rows])
 
     async def walk(
@@ -88,7 +89,7 @@ class Queries:
 
         Costs the same wherever the mark is. Raises TooMany, Unreachable.
         """
-        rows = await self._ask(*_select(question, after, offset=0, count=count + 1))
+        rows = await self._ask(*select_page(question, after, offset=0, count=count + 1))
         page = rows[:count]
         mark = None
         if len(rows) > count:
@@ -158,7 +159,7 @@ def _matching(question: Question, resource_type: ResourceType, parameters: Param
     return f" from {table_of(resource_type)} r where r.tenant_id = %(tenant)s and ({clause.clause})"
 
 
-def _select(question: Question, after: Mark | None, *, offset: int, count: int) -> tuple[str, dict[str, Any]]:
+def select_page(question: Question, after: Mark | None, *, offset: int, count: int) -> tuple[str, dict[str, Any]]:
     """Return the statement for one page, and its parameters.
 
     Each type gives its first rows up to the end of the page, in order; several are merged. The last columns of a row
@@ -172,14 +173,15 @@ def _select(question: Question, after: Mark | None, *, offset: int, count: int) 
         beyond = "" if after is None else f" and {order.beyond(after, parameters)}"
         key, position = order.key or "null", "r.created_position"
         parts.append(
-            f"select {rank} as type, {_COLUMNS}, {key} as key, {position} as position"
-            f"{_matching(question, kind, parameters)}{beyond} order by {order.clause(key, position)}"
+            f"select {rank} as type, r.id, r.version, r.created_at, r.modified_at, r.document, {key} as key, "
+            f"{position} as position{_matching(question, kind, parameters)}{beyond} "
+            f"order by {order.clause(key, position)}"
         )
-    page = "limit %(count)s offset %(offset)s"
+    last, page = f"order by {order.clause('key', 'position')}", "limit %(count)s offset %(offset)s"
     if len(parts) == 1:
-        return f"{parts[0]} {page}", parameters.by_name
+        return f"{_PAGE} from ({parts[0]} {page}) x {last}", parameters.by_name
     merged = " union all ".join(f"({part} limit %(end)s)" for part in parts)
-    return f"select * from ({merged}) x order by {order.clause('key', 'position')} {page}", parameters.by_name
+    return f"{_PAGE} from (select * from ({merged}) x {last} {page}) x {last}", parameters.by_name
 
 
 def _read(question: Question, row: tuple[Any, ...]) -> tuple[ResourceType, StoredResource]:
