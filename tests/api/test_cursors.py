@@ -255,12 +255,12 @@ def test_cu_16_nobody_is_missed_and_nobody_shown_twice(service: Any, order: Json
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
-def test_cu_16_twenty_thousand_users(service: Any, order: Json) -> None:
+@pytest.mark.parametrize("order", ["as-created", "by-name"])
+def test_cu_16_twenty_thousand_users(service: Any, order: str) -> None:
     """CU-16 in full size: 500 deletes and 500 creates beside the walk."""
     speaker = Speaker(service)
-    churn = Churn(speaker, crowd(speaker, 20_000), each=5, seed=11)
-    seen = walk_beside(churn, pages(speaker, "/Users", count=200, **order), most=500)
+    churn = Churn(speaker, crowd(speaker, 20_000), each=6, seed=11)
+    seen = walk_beside(churn, pages(speaker, "/Users", count=200, **ORDERS[order]), most=500)
     assert churn.changes >= 500
     assert len(seen) == len(set(seen))
     assert set(seen) >= churn.stayed
