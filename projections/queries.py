@@ -52,7 +52,7 @@ class Found(Struct, frozen=True):
 class Queries:
     """Everything that is not a point read. Uses a small pool of its own: a slow list delays no write."""
 
-    def __init__(self, database_url: str, connections: int = 3) -> None:
+    def __init__(self, database_url: str, connections: int = 3, timeout_ms: int = STATEMENT_TIMEOUT_MS) -> None:
         self._pool = AsyncConnectionPool(
             database_url,
             min_size=0,
@@ -62,7 +62,7 @@ class Queries:
             kwargs={
                 "autocommit": True,
                 "application_name": "scim-ledger lists",
-                "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c jit=off -c timezone=UTC",
+                "options": f"-c statement_timeout={timeout_ms} -c jit=off -c timezone=UTC",
             },
         )
 
@@ -76,10 +76,13 @@ class Queries:
 
     async def page(self, question: Question, *, offset: int, count: int) -> Found:
         """Return `count` matches from `offset` on. Raises TooMany, Unreachable."""
-        total = await self.count(question)
-        if count <= 0 or offset >= total:
-            return Found(total, [])
-        rows = await self._ask(*select_page(question, None, offset=offset, count=count))
+        if 0 == offset < count:  # What fits into the first page, as most filters' matches do, is counted by reading it.
+            rows = await self._ask(*select_page(question, None, offset=0, count=count))
+            total = len(rows) if len(rows) < count else await self.count(question)
+        else:
+            total, rows = await self.count(question), []
+            if count > 0 and offset < total:
+                rows = await self._ask(*select_page(question, None, offset=offset, count=count))
         return Found(total, [_read(question, row) for row in rows])
 
     async def walk(

@@ -1,5 +1,6 @@
 """The order that SQL gives is the one that `sortBy` means, whole and page by page, and comes from indexes."""
 
+import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,12 +13,12 @@ from hypothesis import strategies as st
 from peopling import BASE, Directory, Json, Made
 
 from domain.attributes import Attribute, ResourceType, Schema
-from domain.errors import InvalidValue
+from domain.errors import InvalidValue, TooMany
 from domain.schemas import COMMON, ENTERPRISE_USER, GROUP, USER, USER_SCHEMA
 from domain.search import search_document
 from domain.sorting import SORTED_CHARACTERS, in_order, read_sort
 from projections.ordering import Mark
-from projections.queries import Question, select_page
+from projections.queries import Queries, Question, select_page
 
 BOTH = (USER, GROUP)
 
@@ -239,6 +240,23 @@ def test_a_page_reads_its_own_rows_only(
     assert scan["Actual Rows"] == 101
     assert scan.get("Rows Removed by Filter", 0) == 0
     assert not any(node["Node Type"].endswith("Sort") and node["Actual Rows"] > 101 for node in nodes)
+
+
+def test_a_list_that_takes_too_long_is_refused(fresh_database: Any) -> None:
+    """LQ-07: 400 tooMany, whether it is counted, paged or walked."""
+
+    async def ask() -> None:
+        queries = Queries(fresh_database.app_url, timeout_ms=20)
+        await queries.open()
+        asked = question(1, "title")
+        for asking in (queries.count(asked), queries.page(asked, offset=0, count=1), queries.walk(asked, None, 1)):
+            with pytest.raises(TooMany):
+                await asking
+        await queries.close()
+
+    with psycopg.connect(fresh_database.owner_url) as blocking:
+        blocking.execute("lock table users in access exclusive mode")
+        asyncio.run(ask())
 
 
 def _nodes(node: Json) -> Iterator[Json]:
