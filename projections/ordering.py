@@ -1,8 +1,8 @@
 """The order of a list as SQL, and where in it a walk goes on: means what `domain.sorting` means.
 
 A row's place is the pair of its value and its `created_position`, which no two resources of a tenant share. What
-lies beyond such a pair is a condition like any other, so a page costs the same at any depth, and rows that come and go
-elsewhere move nobody past the place.
+lies beyond such a pair is a condition like any other: a page costs the same at any depth, and rows that come and go
+elsewhere move nobody past it.
 """
 
 from msgspec import Struct
@@ -35,7 +35,7 @@ class Ordering(Struct, frozen=True):
 
     def clause(self, key: str, position: str) -> str:
         """Return what follows `order by`, from what the value and the position are called there."""
-        direction = " desc" if self.descending else ""  # Nulls come last then first, as Postgres has it.
+        direction = " desc" if self.descending else ""  # Nulls are last, and then first, by themselves.
         return f"{position}{direction}" if self.key is None else f"{key}{direction}, {position}{direction}"
 
     def beyond(self, mark: Mark, parameters: Parameters) -> str:

@@ -78,7 +78,7 @@ class Queries:
         """Return `count` matches from `offset` on. Raises TooMany, Unreachable."""
         if 0 == offset < count:  # What fits into the first page, as most filters' matches do, is counted by reading it.
             rows = await self._ask(*select_page(question, None, offset=0, count=count))
-            total = len(rows) if len(rows) < count else await self.count(question)
+            total = len(rows) if len(rows) < count else max(count, await self.count(question))
         else:
             total, rows = await self.count(question), []
             if count > 0 and offset < total:

@@ -139,7 +139,7 @@ def test_se_01_another_message_is_refused(many: Speaker) -> None:
         refused(many.send("POST", "/Users/.search", body), 400, "invalidSyntax")
 
 
-def test_eps_04_a_search_is_a_post(many: Speaker) -> None:
+def test_ep_04_a_search_is_a_post(many: Speaker) -> None:
     """EP-04, EP-09: another method is 405."""
     for path in ("/.search", "/Users/.search", "/Groups/.search"):
         assert many.send("POST", path, {"count": 0}).status_code == 200
