@@ -167,11 +167,9 @@ async def _change(
     appended = await service.write(decide)
     version += appended.group_base.get(group_id, 0)
     uri = location(service.base(tenant.slug), resource_type, group_id)
-    if status == 204:
+    present = await service.lookups.group(tenant.tenant_id, group_id) if status == 200 else None
+    if present is None:  # Also when the group was deleted just after this change, which stands all the same.
         return Answer(204, headers=[(b"etag", etag(version).encode()), (b"location", uri.encode())])
-    present = await service.lookups.group(tenant.tenant_id, group_id)
-    if present is None:
-        raise NoSuchResource("the group was deleted just after this change")
     return await _whole(service, tenant, resource_type, 200, present, selection)
 
 

@@ -121,6 +121,7 @@ class Job:
         for user_id, _ in self.users_at:
             yield ("attributes", user_id), Touch.CHANGES
         for group_id, _, exact in self.groups_at:
+            yield ("existence", group_id), Touch.READS
             yield ("attributes", group_id), Touch.CHANGES
             if exact is not None:
                 yield ("members", group_id), Touch.CHANGES
@@ -133,6 +134,7 @@ class Job:
         for group_id, member_id, _ in self.edges:
             yield ("edge", group_id, member_id), Touch.CHANGES
         for edge in (*self.opened, *self.closed):
+            yield ("existence", edge.group_id), Touch.READS
             yield ("members", edge.group_id), Touch.ADDS
             yield ("held", edge.member_id), Touch.ADDS
         for member_id, _ in self.held:
