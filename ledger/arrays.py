@@ -83,8 +83,13 @@ def integers(values: Sequence[int | None]) -> Int4Array:
 
 
 def uuids(values: Sequence[str]) -> UuidArray:
-    """Pack canonical UUID texts."""
+    """Pack canonical UUID texts; another text raises ValueError.
+
+    A length that is wrong would shift all that follows: Postgres would take the whole message for a broken one.
+    """
     parts = [b"\0\0\0\x10" + bytes.fromhex(v.replace("-", "")) for v in values]
+    if set(map(len, parts)) != {20}:
+        raise ValueError("not a UUID")
     return UuidArray(_header(UuidArray, len(values)) + b"".join(parts))
 
 

@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any
 
 import psycopg
@@ -20,6 +21,9 @@ from ledger.jobs import Job, batch_of
 
 BATCH_JOBS_MAX = 256
 _CALL_S = 10.0  # Then the call counts as lost, and its fate is looked up.
+CLOCKS_DISAGREE = "SL001"  # The SQLSTATE that ledger_append refuses with.
+# A refusal is then forgotten: whoever sends no writes to a service that is not ready would never learn of the end.
+_CLOCKS_REMEMBERED_S = 30.0
 _LOOK_UP_S = 5.0  # How long the fate of a batch is looked up after its connection broke.
 
 Row = tuple[object, ...]
@@ -41,6 +45,10 @@ class ClocksDisagree(Exception):
     """The database's time is more than a minute from the service's; nothing is written meanwhile."""
 
 
+class Unsendable(Exception):
+    """A job of the batch holds what no argument can; nothing was sent. Its cause says what is wrong."""
+
+
 class Queued:
     """A job on its way, and the future that gets its result."""
 
@@ -55,7 +63,7 @@ class Queued:
         if not self.future.done():
             self.future.set_result(appended)
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """Answer with a failure."""
         if not self.future.done():
             self.future.set_exception(error)
@@ -77,7 +85,16 @@ class Writer:
         self._tasks: set[asyncio.Task[None]] = set()
         self.on_batch = on_batch
         self.waiting = 0
-        self.clocks_disagree = False
+        self._clocks_disagreed_at = -_CLOCKS_REMEMBERED_S
+
+    @property
+    def clocks_disagree(self) -> bool:
+        """Whether the database has just refused a write for its time."""
+        return monotonic() - self._clocks_disagreed_at < _CLOCKS_REMEMBERED_S
+
+    def tell_clocks(self, *, agree: bool) -> None:
+        """Keep in mind what a lane found out about the clocks."""
+        self._clocks_disagreed_at = -_CLOCKS_REMEMBERED_S if agree else monotonic()
 
     async def append(self, job: Job) -> Appended:
         """Write a job; returns after the commit.
@@ -164,19 +181,24 @@ class Lane:
             self._writer.on_batch(len(todo))
             try:
                 todo = await self._call(todo)
-            except psycopg.Error as error:
+            except Unsendable as error:
+                todo = await self._halved(todo, error.__cause__ or error)
+            except (psycopg.Error, OSError) as error:
                 if is_lost(error):
                     return await self._settle(todo)
-                if error.sqlstate == "SL001":
-                    self._writer.clocks_disagree = True
-                    return _fail(todo, ClocksDisagree(str(error)))
-                if len(todo) == 1:
-                    return _fail(todo, error)
-                half = len(todo) // 2
-                await self._write(todo[:half])
-                todo = todo[half:]
-            except OSError:
-                return await self._settle(todo)
+                if isinstance(error, psycopg.Error) and error.sqlstate == CLOCKS_DISAGREE:
+                    self._writer.tell_clocks(agree=False)
+                    return _fail(todo, ClocksDisagree(error.diag.message_primary))
+                todo = await self._halved(todo, error)
+
+    async def _halved(self, todo: list[Queued], error: BaseException) -> list[Queued]:
+        """Write one half of jobs that broke the call and return the other; a job alone is the guilty one."""
+        if len(todo) == 1:
+            _fail(todo, error)
+            return []
+        half = len(todo) // 2
+        await self._write(todo[:half])
+        return todo[half:]
 
     async def _call(self, todo: list[Queued]) -> list[Queued]:
         """One call. Returns the jobs to send again, because others of the batch failed their preconditions."""
@@ -186,15 +208,15 @@ class Lane:
             await self.connection.drop()
             _fail(todo, Unreachable("the database cannot be reached"))
             return []
-        batch = Batch([queued.job for queued in todo])
+        batch, arguments = _packed(todo)
         cursor = AsyncRawCursor(connection)
         cursor.format = psycopg.pq.Format.BINARY
         with answered_within(connection, _CALL_S):
             await self._replan(connection)
-            await cursor.execute(CALL, batch.arguments(datetime.now(UTC)), prepare=True)
+            await cursor.execute(CALL, arguments, prepare=True)
             answer: Any = await cursor.fetchone()
         size, recorded_at, failed, base = answer
-        self._writer.clocks_disagree = False
+        self._writer.tell_clocks(agree=True)
         if failed is None:
             for number, queued in enumerate(todo):
                 queued.succeed(batch.result(number, size, recorded_at, base))
@@ -230,9 +252,18 @@ class Lane:
                 queued.succeed(appended)
 
 
-def _fail(jobs: list[Queued], error: Exception) -> None:
+def _fail(jobs: list[Queued], error: BaseException) -> None:
     for queued in jobs:
         queued.fail(error)
+
+
+def _packed(todo: list[Queued]) -> tuple[Batch, list[Any]]:
+    """Pack jobs for the call. Raises Unsendable: what fails before the call may be tried again without a doubt."""
+    try:
+        batch = Batch([queued.job for queued in todo])
+        return batch, batch.arguments(datetime.now(UTC))
+    except Exception as error:
+        raise Unsendable from error
 
 
 async def _until_gone(connection: AsyncConnection[Row], pid: int) -> None:
