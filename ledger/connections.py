@@ -16,8 +16,11 @@ from ledger import arrays
 # Statements on these connections are planned once, for tables of any size: index or nothing.
 _SETTINGS = (
     "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off; "
-    "set plan_cache_mode = force_generic_plan; set timezone = 'UTC'"
+    "set plan_cache_mode = force_generic_plan; set timezone = 'UTC'; "
+    # Under the tenant's lock a call has to see what was committed while it waited.
+    "set default_transaction_isolation = 'read committed'"
 )
+_OPTIONS = "-c timezone=UTC -c default_transaction_isolation=read\\ committed"
 DatabaseError = psycopg.Error
 DatabaseUnreachable = psycopg.OperationalError
 Connection = psycopg.Connection[Any]
@@ -29,7 +32,7 @@ _RETRY_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
 
 def connect(url: str, name: str) -> Connection:
     """Open a plain connection in autocommit. Raises DatabaseUnreachable."""
-    return psycopg.connect(url, autocommit=True, connect_timeout=10, application_name=name, options="-c timezone=UTC")
+    return psycopg.connect(url, autocommit=True, connect_timeout=10, application_name=name, options=_OPTIONS)
 
 
 class Pool:

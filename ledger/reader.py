@@ -139,7 +139,10 @@ class Reader:
             list(set(wanted.values())),
         )
         for subject_id, key_id, wrapped in found:
-            self._sealers[key_id] = self.vault.unwrap(subject_id, key_id, bytes(wrapped))
+            try:
+                self._sealers[key_id] = self.vault.unwrap(subject_id, key_id, bytes(wrapped))
+            except InvalidTag:
+                raise Tampered(f"the key of {subject_id} does not open with the tenant's") from None
         self._sealers.move_to_end(self.vault.tenant_key.key_id)
         while len(self._sealers) > max(_KEYS_KEPT, len(rows) + 1):  # None that this page needs goes.
             self._sealers.popitem(last=False)
