@@ -26,6 +26,8 @@ create function ledger_append(
     held_job integer[], held_member uuid[], held_count integer[],
     -- name free, or held by the holder itself
     name_job integer[], name_key bytea[], name_holder uuid[], name_group boolean[],
+    -- the tenant wants group names unique, or not, as the group's row says
+    setting_job integer[], setting_unique_names boolean[],
     -- stream has exactly so many entries (streams that have no directory row)
     stream_job integer[], stream_name text[], stream_version integer[],
     -- entries. version counts from `bump`'s base for entries of bumped groups, is absolute otherwise
@@ -128,6 +130,13 @@ begin
                     then (select g.id from groups g where g.tenant_id = p_tenant and g.unique_name_key = x.key)
                     else (select u.id from users u where u.tenant_id = p_tenant and u.user_name_key = x.key)
                end <> x.holder;
+        failed := failed || v_failed;
+    end if;
+    if setting_job is not null then
+        select array_agg(x.job) into v_failed
+          from tenants t, unnest(setting_job, setting_unique_names) x(job, unique_names)
+         where t.tenant_id = p_tenant
+           and x.unique_names <> coalesce((t.settings ->> 'group_names_unique')::boolean, true);
         failed := failed || v_failed;
     end if;
     if stream_job is not null then

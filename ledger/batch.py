@@ -18,6 +18,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("edge_job", integers), ("edge_group", uuids), ("edge_member", uuids), ("edge_open", booleans),
     ("held_job", integers), ("held_member", uuids), ("held_count", integers),
     ("name_job", integers), ("name_key", byteas), ("name_holder", uuids), ("name_group", booleans),
+    ("setting_job", integers), ("setting_unique_names", booleans),
     ("stream_job", integers), ("stream_name", texts), ("stream_version", integers),
     ("entry_stream", texts), ("entry_version", integers), ("entry_bump", integers), ("entry_type", texts),
     ("entry_subject", uuids), ("entry_request", uuids), ("entry_actor", texts), ("entry_commitment", byteas),
@@ -128,6 +129,10 @@ class Batch:
             self._row(("held_job", "held_member", "held_count"), (number, *held))
         for name in job.names:
             self._row(("name_job", "name_key", "name_holder", "name_group"), (number, *name))
+        for new, _, _ in job.new_groups:
+            self._row(_SETTING, (number, new.unique_name_key is not None))
+        for changed, _ in job.changed_groups:
+            self._row(_SETTING, (number, changed.unique_name_key is not None))
         for stream in job.streams_at:
             self._row(("stream_job", "stream_name", "stream_version"), (number, *stream))
 
@@ -216,6 +221,7 @@ def _named(*prefixes: str) -> tuple[str, ...]:
 
 
 _GROUP_AT = ("group_job", "group_id", "group_attribute_version", "group_exact_version")
+_SETTING = _named("setting_")
 _ENTRY = _named("entry_")
 _NEW_USER = _named("new_user_")
 _CHANGED_USER = _named("changed_user_")

@@ -72,7 +72,10 @@ def origin_authority(connection: Connection, public_url: str | None) -> str:
 
 
 def create_tenant(connection: Connection, slug: str, *, authority: str, keys: Keys) -> Tenant:
-    """Create a tenant with its own key and, for ever, its origin. Raises TenantRefused."""
+    """Create a tenant with its own key and, for ever, its origin. Raises TenantRefused.
+
+    Raises KeysMissing when the keys are not those of the tenants that are there: no folder would open them all.
+    """
     if not SLUG.fullmatch(slug):
         raise Malformed(
             f"{slug!r} cannot name a tenant: use 1 to 63 lower-case letters, digits and hyphens, "
@@ -83,6 +86,8 @@ def create_tenant(connection: Connection, slug: str, *, authority: str, keys: Ke
         only_maker(connection)
         if find_tenant(connection, slug) is not None:
             raise TenantRefused(f"there is a tenant {slug} already")
+        if (first := connection.execute("select min(tenant_id) from tenants").fetchone()) and first[0] is not None:
+            Vault.load(connection, first[0], keys)
         (tenant_id,) = connection.execute(
             "insert into tenants (tenant_id, slug, origin) "
             "select coalesce(max(tenant_id), 0) + 1, %s, %s from tenants returning tenant_id",
@@ -187,9 +192,10 @@ def check_grant(holder: str, label: str, scopes: Sequence[str], profile: str) ->
 
 def revoke_token(connection: Connection, tenant: Tenant, vault: Vault, token: str) -> Token:
     """Revoke a token by id or label. Raises TenantRefused when there is no such live token, or several."""
-    live = [t for t in list_tokens(connection, tenant) if token in (t.token_id, t.label) and not t.revoked_at]
-    revoked = the_only(live, f"tenant {tenant.slug}", "token", token)
     with connection.transaction():
+        lock_tenant(connection, tenant)
+        live = [t for t in list_tokens(connection, tenant) if token in (t.token_id, t.label) and not t.revoked_at]
+        revoked = the_only(live, f"tenant {tenant.slug}", "token", token)
         stream, event = f"tokens/{revoked.token_id}", TokenRevoked(revoked.token_id)
         job = operator_job(tenant, vault, stream, 2, revoked.token_id, event)
         appended = append(connection, job)
@@ -228,16 +234,12 @@ def change_setting(connection: Connection, tenant: Tenant, vault: Vault, setting
     """
     if setting not in Settings.__struct_fields__:
         raise Malformed(f"there is no setting {setting}; there are {', '.join(Settings.__struct_fields__)}")
-    try:
-        wanted = msgspec.convert({**msgspec.to_builtins(tenant.settings), setting: value}, Settings, strict=False)
-    except msgspec.ValidationError as error:
-        reason = str(error).partition(" - at")[0].replace("`bool`", "true or false").replace("`", "")
-        raise Malformed(f"{setting} cannot be {value!r}: {reason[:1].lower()}{reason[1:]}") from None
-    before, after = getattr(tenant.settings, setting), getattr(wanted, setting)
-    if before == after:
-        return tenant
     with connection.transaction():
-        connection.execute("select from tenants where tenant_id = %s for no key update", (tenant.tenant_id,))
+        settings = lock_tenant(connection, tenant)  # What the caller read may have been changed meanwhile.
+        wanted = _with(settings, setting, value)
+        before, after = getattr(settings, setting), getattr(wanted, setting)
+        if before == after:
+            return msgspec.structs.replace(tenant, settings=settings)
         if setting == "group_names_unique":
             _claim_group_names(connection, tenant, unique=after)
         version = stream_version(connection, tenant, "tenant") + 1
@@ -248,6 +250,22 @@ def change_setting(connection: Connection, tenant: Tenant, vault: Vault, setting
             (Jsonb(msgspec.to_builtins(wanted)), tenant.tenant_id),
         )
     return msgspec.structs.replace(tenant, settings=wanted)
+
+
+def lock_tenant(connection: Connection, tenant: Tenant) -> Settings:
+    """Let nobody else write to the tenant's ledger until this transaction ends; return its settings as they are."""
+    row: Any = connection.execute(
+        "select settings from tenants where tenant_id = %s for no key update", (tenant.tenant_id,)
+    ).fetchone()
+    return msgspec.convert(row[0], Settings)
+
+
+def _with(settings: Settings, setting: str, value: Any) -> Settings:
+    try:
+        return msgspec.convert({**msgspec.to_builtins(settings), setting: value}, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        reason = str(error).partition(" - at")[0].replace("`bool`", "true or false").replace("`", "")
+        raise Malformed(f"{setting} cannot be {value!r}: {reason[:1].lower()}{reason[1:]}") from None
 
 
 def _claim_group_names(connection: Connection, tenant: Tenant, *, unique: bool) -> None:
