@@ -4,6 +4,7 @@ The master key and the signing key live in a folder outside the database; everyt
 above it and stored beside what it protects. Whoever loses the folder loses every payload: back it up.
 """
 
+import contextlib
 import hmac
 import os
 import secrets
@@ -94,15 +95,28 @@ class Keys:
 
 
 def _write_secret(path: Path, text: str) -> None:
-    """Create a file of mode 0600 and wait until the disk has it; leave an existing one alone."""
+    """Create a file of mode 0600, whole or not at all, and wait until the disk has it; leave an existing one alone."""
+    draft = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)
-    except FileExistsError:
-        return
-    with os.fdopen(handle, "w") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+        with os.fdopen(handle, "w") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(draft)  # Unlike a rename this replaces nothing.
+    finally:
+        draft.unlink()
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Wait until the disk has the names in a folder: a key that a power cut takes away opens no payload."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 class Vault:
