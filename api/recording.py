@@ -27,13 +27,15 @@ _PATH_CHARACTERS = 256
 class Recording:
     """Collects the entries of one request; `finish` seals them, when their number is known."""
 
-    def __init__(self, exchange: Exchange, status: int, state_version: int = 0) -> None:
+    def __init__(self, exchange: Exchange, status: int, state_version: int = 0, elapsed_us: int | None = None) -> None:
+        """elapsed_us: how long the request took, when it was answered long before it is recorded."""
         assert exchange.caller is not None
         self.exchange = exchange
         self.caller: Caller = exchange.caller
         self.job = Job(self.caller.tenant.tenant_id, exchange.request_id, self.caller.token_id)
         self._status = status
         self._state_version = state_version
+        self._elapsed_us = elapsed_us
         self._sealers: list[Sealer] = []
 
     def add(
@@ -80,7 +82,7 @@ class Recording:
             path=exchange.path[:_PATH_CHARACTERS],
             operations=exchange.operations,
             received_at=received_at.isoformat(),
-            elapsed_us=exchange.elapsed_us(),
+            elapsed_us=exchange.elapsed_us() if self._elapsed_us is None else self._elapsed_us,
             status=self._status,
             scim_type=(error.scim_type or "") if error else "",
             detail=error.detail[:_DETAIL_CHARACTERS] if error else "",
@@ -111,17 +113,18 @@ class Recording:
 
 def unchanged(exchange: Exchange, status: int, state_version: int) -> Job:
     """Return the job of a request that changed nothing: seen, and no change (L2)."""
-    return _about_request(exchange, RequestUnchanged(), status, state_version, None)
+    return _about_request(Recording(exchange, status, state_version), RequestUnchanged(), None)
 
 
-def refused(exchange: Exchange, error: ScimError, repetitions: int = 0) -> Job:
-    """Return the job of a refused request."""
-    return _about_request(exchange, RequestRefused(repetitions), error.status, 0, error)
+def refused(exchange: Exchange, error: ScimError, repetitions: int = 0, elapsed_us: int | None = None) -> Job:
+    """Return the job of a refused request. elapsed_us: what it took, when it was answered some time ago."""
+    recording = Recording(exchange, error.status, elapsed_us=elapsed_us)
+    return _about_request(recording, RequestRefused(repetitions), error)
 
 
-def _about_request(exchange: Exchange, event: Event, status: int, state_version: int, error: ScimError | None) -> Job:
+def _about_request(recording: Recording, event: Event, error: ScimError | None) -> Job:
     # A stream of its own: versions and ETags count changes only.
-    recording = Recording(exchange, status, state_version)
+    exchange = recording.exchange
     subject_id = exchange.target[1] if exchange.target else exchange.request_id
     recording.add(event, f"requests/{exchange.request_id}", 1, subject_id)
     return recording.finish(error)

@@ -13,7 +13,7 @@ from time import monotonic
 from api.exchange import Exchange
 from api.recording import refused
 from domain.errors import ScimError
-from ledger.writer import Writer
+from ledger.writer import ClocksDisagree, QueueFull, Unreachable, Writer
 
 WINDOW_S = 60.0
 _REMEMBERED = 4_096
@@ -23,13 +23,21 @@ _NOT_RECORDED = (401, 429, 503)  # No tenant reached, or nothing decided.
 class Repeated:
     """What is known of one kind of refusal within its minute: the last exchange, and how often it came again."""
 
-    __slots__ = ("count", "error", "exchange", "since")
+    __slots__ = ("count", "elapsed_us", "error", "exchange", "since")
 
     def __init__(self, exchange: Exchange, error: ScimError) -> None:
         self.since = monotonic()
         self.count = 0
-        self.exchange = exchange
-        self.error = error
+        self.keep(exchange, error)
+
+    def again(self, exchange: Exchange, error: ScimError) -> None:
+        """Count a repetition."""
+        self.count += 1
+        self.keep(exchange, error)
+
+    def keep(self, exchange: Exchange, error: ScimError) -> None:
+        """Keep the last exchange, and how long it took: it is recorded up to a minute later."""
+        self.exchange, self.error, self.elapsed_us = exchange, error, exchange.elapsed_us()
 
 
 class Refusals:
@@ -46,8 +54,7 @@ class Refusals:
         kind = _kind(exchange, error)
         known = self._recent.get(kind)
         if known is not None and monotonic() - known.since < WINDOW_S:
-            known.count += 1
-            known.exchange, known.error = exchange, error
+            known.again(exchange, error)
             return
         self._recent[kind] = Repeated(exchange, error)
         if known is not None and known.count:
@@ -60,20 +67,28 @@ class Refusals:
     async def sweep(self, *, everything: bool = False) -> None:
         """Record the counts of minutes that are over; of all of them when the service stops."""
         now = monotonic()
-        over = [kind for kind, known in self._recent.items() if everything or now - known.since >= WINDOW_S]
-        for kind in over:
-            await self._flush(self._recent.pop(kind))
+        over = [(kind, known) for kind, known in self._recent.items() if everything or now - known.since >= WINDOW_S]
+        for kind, known in over:
+            await self._flush(known)
+            if self._recent.get(kind) is known and not known.count:
+                del self._recent[kind]
 
     async def run(self) -> None:
         """Sweep now and then, until cancelled."""
         while True:
             await asyncio.sleep(5)
-            with contextlib.suppress(Exception):  # The database is away: the next sweep has less to say.
+            with contextlib.suppress(Exception):  # The database is away: the next sweep tries again.
                 await self.sweep()
 
     async def _flush(self, known: Repeated) -> None:
-        if known.count:
-            await self._writer.append(refused(known.exchange, known.error, known.count))
+        count, known.count = known.count, 0
+        if not count:
+            return
+        try:
+            await self._writer.append(refused(known.exchange, known.error, count, known.elapsed_us))
+        except (ClocksDisagree, QueueFull, Unreachable):
+            known.count += count  # For the next sweep. If it was written all the same, its stream refuses it then.
+            raise
 
 
 def _kind(exchange: Exchange, error: ScimError) -> bytes:
