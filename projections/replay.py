@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 from msgspec import Struct
-from psycopg.sql import SQL, Composed, Identifier
+from psycopg.sql import SQL, Composable, Composed, Identifier
 
 from ledger.reader import PAGE_ENTRIES, Reader
 from projections.folding import DIRECTORY, Folding
@@ -75,7 +75,7 @@ def replay(
     for table in DIRECTORY:
         _copy(connection, table, folding.lines(table))
     tables = _tables(standing)
-    rows = {table.name: _count(connection, table) for table in tables}
+    rows = {table.name: _count(connection, table.name) for table in tables}
     differences = [difference for table in tables for difference in _compare(connection, table)]
     repaired = _repair(reader, size, standing, tables) if repair and differences else 0
     return Replayed(reader.tenant.slug, size, rows, differences, repaired)
@@ -141,19 +141,21 @@ def _copy(connection: psycopg.Connection[Any], table: Table, lines: Iterator[str
             copy_lines(cursor, table, chunk)
 
 
-def _count(connection: psycopg.Connection[Any], table: Table) -> int:
-    row = connection.execute(SQL("select count(*) from pg_temp.{}").format(Identifier(table.name))).fetchone()
+def _count(connection: psycopg.Connection[Any], name: str) -> int:
+    row = connection.execute(SQL("select count(*) from pg_temp.{}").format(Identifier(name))).fetchone()
     return int(row[0]) if row else 0
 
 
 def _compare(connection: psycopg.Connection[Any], table: Table) -> Iterator[Difference]:
     key = SQL(", ").join(map(Identifier, table.key))
     differing = SQL(
-        "select to_jsonb(l), to_jsonb(s) from (select * from {live}) l full join "
-        "(select {columns} from pg_temp.{name}) s using ({key}) "
-        "where to_jsonb(l) is distinct from to_jsonb(s) limit {limit}"
-    ).format(live=_live(table), columns=_columns(table), name=Identifier(table.name), key=key, limit=_DIFFERENCES_MAX)
-    for live, replayed in connection.execute(differing).fetchall():
+        "create temporary table {differing} as select {key}, to_jsonb(l) as live, to_jsonb(s) as replayed "
+        "from (select * from {live}) l full join (select {columns} from pg_temp.{name}) s using ({key}) "
+        "where to_jsonb(l) is distinct from to_jsonb(s)"
+    ).format(**_names(table), key=key)
+    connection.execute(differing)
+    shown = SQL("select live, replayed from {differing} order by {key} limit {limit}")
+    for live, replayed in connection.execute(shown.format(**_names(table), key=key, limit=_DIFFERENCES_MAX)).fetchall():
         some = live or replayed
         columns = [name for name in some if live and replayed and live[name] != replayed[name]]
         yield Difference(table.name, {name: some[name] for name in table.key}, columns, live, replayed)
@@ -169,7 +171,8 @@ def _repair(reader: Reader, size: int, standing: dict[str, int], tables: Sequenc
             raise LedgerMoved("the ledger has grown meanwhile; run the repair again")
         for table in tables:
             for statement in _repair_statements(table):
-                repaired += connection.execute(statement, (tenant_id,)).rowcount
+                connection.execute(statement, (tenant_id,))
+            repaired += _count(connection, f"differing_{table.name}")
     return repaired
 
 
@@ -182,21 +185,25 @@ def _moved(reader: Reader, standing: dict[str, int]) -> bool:
 
 
 def _repair_statements(table: Table) -> tuple[Composed, Composed]:
-    """Delete the live rows that differ, insert those that are missing then."""
-    parts = {
-        "name": Identifier(table.name),
-        "columns": _columns(table),
-        "key": SQL(", ").join(map(Identifier, table.key)),
-    }
-    delete = SQL(
-        "delete from public.{name} p where tenant_id = %s and not exists (select from pg_temp.{name} s "
-        "where (select to_jsonb(x) from (select {shadow}) x) = (select to_jsonb(x) from (select {live}) x))"
-    ).format(**parts, shadow=_columns(table, "s"), live=_columns(table, "p"))
+    """Delete the live rows that differ, insert what they should be. The cost is that of the differences alone."""
+    same = SQL(" and ").join(SQL("x.{0} = d.{0}").format(Identifier(column)) for column in table.key)
+    delete = SQL("delete from public.{name} x using {differing} d where x.tenant_id = %s and {same}").format(
+        **_names(table), same=same
+    )
     insert = SQL(
-        "insert into public.{name} ({columns}) select {columns} from pg_temp.{name} s where tenant_id = %s "
-        "and ({key}) not in (select {key} from public.{name} where tenant_id = s.tenant_id)"
-    ).format(**parts)
+        "insert into public.{name} ({columns}) select {replayed} from pg_temp.{name} x join {differing} d on {same} "
+        "where x.tenant_id = %s"
+    ).format(**_names(table), same=same, replayed=_columns(table, "x"))
     return delete, insert
+
+
+def _names(table: Table) -> dict[str, Composable]:
+    return {
+        "name": Identifier(table.name),
+        "live": _live(table),
+        "differing": Identifier(f"differing_{table.name}"),
+        "columns": _columns(table),
+    }
 
 
 def _columns(table: Table, alias: str | None = None) -> Composed:
