@@ -164,8 +164,9 @@ async def test_another_tenants_key_opens_nothing(desk: Desk, auditor: Connection
     await desk.made("/Groups", group("Staff"))
     stranger = create_tenant(auditor, f"x-{desk.tenant.slug}", authority="scim.example.com", keys=keys)
     theirs = Vault.load(auditor, stranger.tenant_id, keys)
+    wrong = Vault(desk.tenant.tenant_id, key_of(auditor, desk), b"\0" * 32)
     with pytest.raises(Tampered):
-        Reader(auditor, desk.tenant, Vault(desk.tenant.tenant_id, Sealer(key_of(auditor, desk), b"\0" * 32))).at([1])
+        Reader(auditor, desk.tenant, wrong).at([1])
     row = stored(auditor, desk.tenant)[1]
     with pytest.raises(Tampered):
         open_payload(bytes(row[8]), theirs.tenant_key, desk.tenant.origin, row[1])
