@@ -95,7 +95,8 @@ class Exchange:
             if not message.get("more_body"):
                 break
         self.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        self._check_media_type()
+        if self.body:  # Some clients name a type with every DELETE.
+            self._check_media_type()
         return self.body
 
     def _check_media_type(self) -> None:

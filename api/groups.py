@@ -5,7 +5,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from api.answers import etag, group_bytes, location, resource_answer, shows
-from api.conditions import check_if_match, not_modified, wants_exact_version
+from api.conditions import check_conditions, not_modified, wants_exact_version
 from api.exchange import Answer, Exchange
 from api.recording import Recording, unchanged
 from api.service import Service
@@ -288,7 +288,7 @@ async def _to_change(service: Service, exchange: Exchange, group_id: str) -> Sto
     stored = await service.lookups.group(tenant_id, group_id) if is_id(group_id) else None
     if stored is None:
         raise NoSuchResource
-    check_if_match(exchange, stored.version)
+    check_conditions(exchange, stored.version)
     return stored
 
 

@@ -36,6 +36,7 @@ _RETRY_AFTER_S = 2
 _ROUTES = {"users": "Users", "groups": "Groups", "me": "Me"}  # Named in metrics and log lines; all others are "other".
 _READ_ONLY = ("ServiceProviderConfig", "ResourceTypes", "Schemas")
 _READING = ("GET", "HEAD")
+_KNOWN_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"))
 
 log = structlog.get_logger()
 Handler = Callable[[Service, Exchange, ResourceType, str, Selection | None], Awaitable[Answer]]
@@ -147,7 +148,7 @@ class Scim:
         if exchange.method in _READING:
             return await listing.read(self._service, exchange, (resource_type,))
         if exchange.method != "POST":
-            raise MethodNotAllowed("GET", "HEAD", "POST")
+            raise _other_method(exchange, "GET", "HEAD", "POST")
         create = groups.create if resource_type.has_members else users.create
         return await create(self._service, exchange, resource_type, _wanted(exchange, resource_type))
 
@@ -161,7 +162,7 @@ class Scim:
         methods = _GROUP_METHODS if resource_type.has_members else _METHODS
         handler = methods.get(exchange.method)
         if handler is None:
-            raise MethodNotAllowed(*methods, "DELETE")
+            raise _other_method(exchange, *methods, "DELETE")
         return await handler(service, exchange, resource_type, resource_id, _wanted(exchange, resource_type))
 
     async def _me(self, exchange: Exchange) -> Answer:
@@ -173,7 +174,7 @@ class Scim:
 
     def _discovery(self, exchange: Exchange, endpoint: str, name: str | None) -> Answer:
         if exchange.method not in _READING:
-            raise MethodNotAllowed("GET", "HEAD")
+            raise _other_method(exchange, "GET", "HEAD")
         base = self._service.base(exchange.authenticated.tenant.slug)
         if endpoint == "ResourceTypes":
             return discovery.resource_types(exchange, base, name)
@@ -211,4 +212,11 @@ async def _only(exchange: Exchange, method: str, answer: Awaitable[Answer]) -> A
     if exchange.method == method or (method == "GET" and exchange.method == "HEAD"):
         return await answer
     answer.close()  # type: ignore[attr-defined]  # A coroutine that is not wanted.
-    raise MethodNotAllowed(*(("GET", "HEAD") if method == "GET" else (method,)))
+    raise _other_method(exchange, *(("GET", "HEAD") if method == "GET" else (method,)))
+
+
+def _other_method(exchange: Exchange, *allow: str) -> ScimError:
+    """405 with the methods that the endpoint has (EP-09); 501 for one that nobody here knows (EP-10)."""
+    if exchange.method in _KNOWN_METHODS:
+        return MethodNotAllowed(*allow)
+    return NotOffered("no endpoint has this method")

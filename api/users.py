@@ -1,9 +1,12 @@
 """/Users: each request read, decided, recorded, answered."""
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from msgspec.structs import replace as replace_fields
 
 from api.answers import location, resource_answer, shows, user_bytes
-from api.conditions import check_if_match, not_modified
+from api.conditions import check_conditions, not_modified
 from api.exchange import Answer, Exchange
 from api.recording import Recording, unchanged
 from api.service import Service
@@ -11,10 +14,11 @@ from domain import users
 from domain.attributes import ResourceType
 from domain.bodies import parse_json
 from domain.errors import NoSuchResource, NotUnique
-from domain.events import MembershipRemoved, UserDeleted, UserEvent
+from domain.events import AttributeChanged, MembershipRemoved, UserDeleted, UserEvent
 from domain.ids import is_id
 from domain.patches import apply_patch, read_patch
-from domain.resources import read_resource
+from domain.resources import Reading, name_key, read_resource
+from domain.returning import returning
 from domain.selections import Selection
 from domain.users import User
 from ledger.jobs import Job, Membership, UserRow
@@ -48,24 +52,56 @@ async def create(
     events = users.create(user_id, reading)
     row = user_row(caller.tenant.tenant_id, _fold(None, events), resource_type)
     decided = False
+    before: StoredUser | None = None
+    after: UserRow | None = None
 
     async def decide() -> Job:
-        nonlocal decided
-        if decided and await service.lookups.users_by_name(caller.tenant.tenant_id, row.name_key):
-            raise NotUnique("userName")
+        nonlocal decided, before, after
+        if decided:  # Looked up only now: hardly anybody posts who is there.
+            before = await _returning(service, exchange, reading, row)
         decided = True
-        recording = Recording(exchange, 201)
-        sealer = recording.new_subject(user_id)
-        for version, event in enumerate(events, 1):
-            recording.add(event, f"users/{user_id}", version, user_id, sealer)
-        recording.job.names.append((row.name_key, user_id, False))
-        recording.job.new_users.append((row, 0, len(events) - 1))
-        return recording.finish()
+        if before is None:
+            return _created(exchange, row, events)
+        user = _user(before)
+        job, after = _changed(exchange, before, user, users.come_back(user, reading, resource_type), resource_type, 201)
+        return job
 
     appended = await service.write(decide)
     at = appended.recorded_at
     stored = StoredResource(user_id, row.version, at, at, row.document, False)
+    if before is not None:
+        stored = _after(before, after, at)
     return await _answer(service, exchange, resource_type, 201, stored, selection)
+
+
+def _created(exchange: Exchange, row: UserRow, events: list[UserEvent]) -> Job:
+    recording = Recording(exchange, 201)
+    sealer = recording.new_subject(row.id)
+    for version, event in enumerate(events, 1):
+        recording.add(event, f"users/{row.id}", version, row.id, sealer)
+    job = recording.job
+    job.names.append((row.name_key, row.id, False))
+    if row.external_id_key is not None:
+        job.left.append(row.external_id_key)
+    job.new_users.append((row, 0, len(events) - 1))
+    return recording.finish()
+
+
+async def _returning(service: Service, exchange: Exchange, reading: Reading, row: UserRow) -> StoredUser | None:
+    """Return the inactive user that a POST is about, if the tenant lets it come back (`domain.returning`)."""
+    tenant, lookups = exchange.authenticated.tenant, service.lookups
+    by_name = await lookups.users_by_name(tenant.tenant_id, row.name_key)
+    key = row.external_id_key
+    by_external_id = await lookups.users_by_external_id(tenant.tenant_id, key) if key is not None else []
+    reactivates = tenant.settings.repost_inactive == "reactivate"
+    user = returning(reading, [*map(_user, by_name)], [*map(_user, by_external_id)], reactivates=reactivates)
+    present = await lookups.user_to_change(tenant.tenant_id, user.id) if user is not None else None
+    if user is None or present is None:
+        return None
+    _aim(exchange, user.id)
+    found = next(each for each in (*by_name, *by_external_id) if each.id == user.id)
+    # With the version that was decided on: should it have moved meanwhile, the append refuses.
+    return replace_fields(present, version=found.version, document=found.document)
 
 
 async def replace(
@@ -113,35 +149,35 @@ async def _change(
     async def decide() -> Job:
         nonlocal before, after
         before = await _to_change(service, exchange, user_id)
-        user = User(user_id, resource_of(before.document), before.version)
+        user = _user(before)
         events = decide_events(user)
-        if not events:
-            after = None
-            return unchanged(exchange, 200, before.version)
-        changed = _fold(user, events)
-        after = user_row(tenant_id, changed, resource_type)
-        if changed.resource["userName"] != user.resource["userName"]:
-            await _claim_name(service, tenant_id, after)
-        return _changed(exchange, before, after, events)
+        for event in events:
+            if isinstance(event, AttributeChanged) and event.attribute == "userName":
+                await _claim_name(service, tenant_id, user_id, event.after)
+        job, after = _changed(exchange, before, user, events, resource_type, 200)
+        return job
 
     async with service.turns.of((tenant_id, user_id)):
         appended = await service.write(decide)
     assert before is not None
-    stored: StoredResource = before
-    if after is not None:
-        at = appended.recorded_at
-        stored = StoredResource(user_id, after.version, before.created_at, at, after.document, before.belongs)
-    return await _answer(service, exchange, resource_type, 200, stored, selection)
+    return await _answer(service, exchange, resource_type, 200, _after(before, after, appended.recorded_at), selection)
 
 
-async def _claim_name(service: Service, tenant_id: int, after: UserRow) -> None:
-    holders = await service.lookups.users_by_name(tenant_id, after.name_key)
-    if any(holder.id != after.id for holder in holders):
+async def _claim_name(service: Service, tenant_id: int, user_id: str, user_name: str) -> None:
+    holders = await service.lookups.users_by_name(tenant_id, name_key(user_name))
+    if any(holder.id != user_id for holder in holders):
         raise NotUnique("userName")
 
 
-def _changed(exchange: Exchange, before: StoredUser, after: UserRow, events: list[UserEvent]) -> Job:
-    recording = Recording(exchange, 200, before.version)
+def _changed(
+    exchange: Exchange, before: StoredUser, user: User, events: list[UserEvent], resource_type: ResourceType,
+    status: int,
+) -> tuple[Job, UserRow | None]:  # fmt: skip
+    """The job that records a user's events, and the row they make; no row when there are none."""
+    if not events:
+        return unchanged(exchange, status, before.version), None
+    recording = Recording(exchange, status, before.version)
+    after = user_row(recording.job.tenant_id, _fold(user, events), resource_type)
     assert before.key_wrapped is not None, "a live user has its key"
     sealer = recording.caller.vault.unwrap(before.id, before.key_id, before.key_wrapped)
     for version, event in enumerate(events, before.version + 1):
@@ -150,7 +186,14 @@ def _changed(exchange: Exchange, before: StoredUser, after: UserRow, events: lis
     job.users_at.append((before.id, before.version))
     job.names.append((after.name_key, after.id, False))
     job.changed_users.append((after, len(events) - 1))
-    return recording.finish()
+    return recording.finish(), after
+
+
+def _after(before: StoredUser, after: UserRow | None, at: datetime) -> StoredResource:
+    """The stored user once its change is recorded, without reading it again."""
+    if after is None:
+        return before
+    return StoredResource(before.id, after.version, before.created_at, at, after.document, before.belongs)
 
 
 async def delete(service: Service, exchange: Exchange, resource_type: ResourceType, user_id: str) -> Answer:
@@ -195,7 +238,7 @@ async def _to_change(service: Service, exchange: Exchange, user_id: str) -> Stor
     stored = await service.lookups.user_to_change(caller.tenant.tenant_id, user_id) if is_id(user_id) else None
     if stored is None:
         raise NoSuchResource
-    check_if_match(exchange, stored.version)
+    check_conditions(exchange, stored.version)
     return stored
 
 
@@ -215,6 +258,10 @@ async def _answer(
 def _aim(exchange: Exchange, user_id: str) -> None:
     if is_id(user_id):
         exchange.target = (f"users/{user_id}", user_id)
+
+
+def _user(stored: StoredResource) -> User:
+    return User(stored.id, resource_of(stored.document), stored.version)
 
 
 def _fold(user: User | None, events: Iterable[UserEvent]) -> User:

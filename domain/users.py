@@ -51,6 +51,12 @@ def replace(user: User | None, reading: Reading, resource_type: ResourceType) ->
     return _changes(user, after_put(user.resource, reading, resource_type), reading.password_given, resource_type)
 
 
+def come_back(user: User, reading: Reading, resource_type: ResourceType) -> list[UserEvent]:
+    """A POST about this inactive user: as a PUT, and active again unless the body says that it is not."""
+    after = {**after_put(user.resource, reading, resource_type), "active": reading.resource.get("active", True)}
+    return _changes(user, after, reading.password_given, resource_type)
+
+
 def change(user: User | None, patched: Patched, resource_type: ResourceType) -> list[UserEvent]:
     """PATCH: the net effect of all operations; none is no event (DEC-11). A given password counts (PD-16)."""
     if user is None:

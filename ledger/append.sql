@@ -28,6 +28,8 @@ create function ledger_append(
     name_job integer[], name_key bytea[], name_holder uuid[], name_group boolean[],
     -- the tenant wants group names unique, or not, as the group's row says
     setting_job integer[], setting_unique_names boolean[],
+    -- no inactive user has this externalId
+    left_job integer[], left_key bytea[],
     -- stream has exactly so many entries (streams that have no directory row)
     stream_job integer[], stream_name text[], stream_version integer[],
     -- entries. version counts from `bump`'s base for entries of bumped groups, is absolute otherwise
@@ -137,6 +139,13 @@ begin
           from tenants t, unnest(setting_job, setting_unique_names) x(job, unique_names)
          where t.tenant_id = p_tenant
            and x.unique_names <> coalesce((t.settings ->> 'group_names_unique')::boolean, true);
+        failed := failed || v_failed;
+    end if;
+    if left_job is not null then
+        select array_agg(x.job) into v_failed
+          from unnest(left_job, left_key) x(job, key)
+         where exists (select from users u
+                        where u.tenant_id = p_tenant and u.external_id_key = x.key and u.active = false);
         failed := failed || v_failed;
     end if;
     if stream_job is not null then

@@ -19,6 +19,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("held_job", integers), ("held_member", uuids), ("held_count", integers),
     ("name_job", integers), ("name_key", byteas), ("name_holder", uuids), ("name_group", booleans),
     ("setting_job", integers), ("setting_unique_names", booleans),
+    ("left_job", integers), ("left_key", byteas),
     ("stream_job", integers), ("stream_name", texts), ("stream_version", integers),
     ("entry_stream", texts), ("entry_version", integers), ("entry_bump", integers), ("entry_type", texts),
     ("entry_subject", uuids), ("entry_request", uuids), ("entry_actor", texts), ("entry_commitment", byteas),
@@ -133,6 +134,8 @@ class Batch:
             self._row(_SETTING, (number, new.unique_name_key is not None))
         for changed, _ in job.changed_groups:
             self._row(_SETTING, (number, changed.unique_name_key is not None))
+        for key in job.left:
+            self._row(("left_job", "left_key"), (number, key))
         for stream in job.streams_at:
             self._row(("stream_job", "stream_name", "stream_version"), (number, *stream))
 

@@ -1,7 +1,7 @@
 """What the ledger is made of: tenants, streams, entries and their cause."""
 
 from datetime import datetime
-from typing import Annotated, Any, NewType
+from typing import Annotated, Any, Literal, NewType
 
 from msgspec import Meta, Struct, field
 
@@ -23,6 +23,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     group_answer_members_max: Annotated[int, Meta(ge=0, le=100_000)] = (
         100  # DEC-20: a PATCHed group with more members is answered 204.
     )
+    repost_inactive: Literal["refuse", "reactivate"] = "refuse"  # A POST of somebody who is there, but inactive.
     token_requests_per_second: Annotated[int, Meta(ge=0, le=1_000_000)] = 0  # Of each token; 0 is no limit.
 
     def __post_init__(self) -> None:

@@ -87,8 +87,8 @@ class Job:
 
     __slots__ = (
         "actor", "changed_groups", "changed_users", "closed", "edges", "entries", "existing", "gone_groups",
-        "gone_users", "groups_at", "held", "names", "new_groups", "new_users", "opened", "received", "request_id",
-        "streams_at", "subject_keys", "tenant_id", "users_at",
+        "gone_users", "groups_at", "held", "left", "names", "new_groups", "new_users", "opened", "received",
+        "request_id", "streams_at", "subject_keys", "tenant_id", "users_at",
     )  # fmt: skip
 
     def __init__(self, tenant_id: int, request_id: str, actor: str) -> None:
@@ -105,6 +105,7 @@ class Job:
         self.edges: list[tuple[str, str, bool]] = []  # (group, member, open)
         self.held: list[tuple[str, int]] = []  # (member, how many open memberships)
         self.names: list[tuple[bytes, str, bool]] = []  # (key, who may hold it, is a group's)
+        self.left: list[bytes] = []  # Keys of externalIds that no inactive user may have.
         self.streams_at: list[tuple[str, int]] = []  # (stream, version)
         # Directory rows; the numbers are indexes into `entries`.
         self.new_users: list[tuple[UserRow, int, int]] = []  # (row, created by, last changed by)

@@ -124,10 +124,9 @@ def document() -> str:
     lines = [
         "# SCIM, row by row",
         "",
-        "What RFC 7643, 7644, 9865 and 9967 ask of a service provider, what they leave open, and what real clients send:",
-        f"{len(everything)} rows, of which {done} are kept by a test and {reasoned} have a reason instead. "
-        "Made from the tests by",
-        "`python -m tests.requirements`; a test fails when this page says anything else.",
+        "What RFC 7643, 7644, 9865 and 9967 ask of a service provider, what they leave open, and what clients send:",
+        f"{len(everything)} rows, of which {done} are kept by a test and {reasoned} have a reason instead. Made from",
+        "the tests by `python -m tests.requirements`; a test fails when this page says anything else.",
     ]
     for chapter, title in CHAPTERS.items():
         lines += ["", f"## {title}", "", "| row | asks | source | state | tests |", "|---|---|---|---|---|"]
