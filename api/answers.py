@@ -1,6 +1,8 @@
 """Stored resources as SCIM shows them: id, meta and derived attributes added to the stored document."""
 
+import re
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -49,7 +51,32 @@ def user_bytes(
             for group_id, document, direct in groups
         ]
         derived = b',"groups":' + _encode(shown)
-    return _selected(_compose(base, resource_type, user, derived), selection)
+    return _selected(_referenced(_compose(base, resource_type, user, derived), base, resource_type), selection)
+
+
+def _referenced(whole: bytes, base: str, resource_type: ResourceType) -> bytes:
+    """Add `$ref` to references such as manager's, if their value is an id that can be ours."""
+    for mark, stored, endpoint in _references(resource_type):
+        if mark in whole:
+            whole = stored.sub(rb'\1","$ref":"%b%b/\2"}' % (base.encode(), endpoint), whole)
+    return whole
+
+
+@lru_cache(maxsize=1_000)  # Tenants' types come and go.
+def _references(resource_type: ResourceType) -> list[tuple[bytes, re.Pattern[bytes], bytes]]:
+    """How references without `$ref` begin and look where they are stored, and the endpoint they lead to.
+
+    No text of a client can look so: quotes in it are escaped.
+    """
+    found = []
+    for schema in (resource_type.schema, *(schema for schema, _ in resource_type.extensions)):
+        for attribute in schema.attributes:
+            if attribute.refers_to:
+                mark = b'"%b":{"value":"' % attribute.name.encode()
+                stored = re.compile(rb'(%b([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}))"\}' % re.escape(mark))
+                endpoint = USER.endpoint if attribute.refers_to == USER.name else GROUP.endpoint
+                found.append((mark, stored, endpoint.encode()))
+    return found
 
 
 def group_bytes(
