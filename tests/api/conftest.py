@@ -19,6 +19,12 @@ def strict(service: Any) -> Speaker:
     return Speaker(service, "strict")
 
 
+@pytest.fixture(scope="module", params=["lenient", "strict"])
+def either(service: Any, request: pytest.FixtureRequest) -> Speaker:
+    """A tenant of each profile in turn, one for each file: for what both owe their clients."""
+    return Speaker(service, request.param)
+
+
 @pytest.fixture(scope="module")
 def ana(lenient: Speaker) -> Json:
     """A user of the lenient tenant."""

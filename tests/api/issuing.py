@@ -76,7 +76,12 @@ def client_with(speaker: Speaker, *scopes: str, expires_at: datetime | None = No
         return Registered(client_id, *issue_secret(connection, tenant, vault, client_id, expires_at=expires_at))
 
 
+def setting(speaker: Speaker, name: str, value: object) -> None:
+    """Change a tenant's setting: before its first request, or it takes a second to be known."""
+    with opened(speaker) as (connection, tenant, vault):
+        change_setting(connection, tenant, vault, name, value)
+
+
 def limit_requests(speaker: Speaker, per_second: int) -> None:
     """Let each token of this tenant send so many requests a second; 0 is no limit."""
-    with opened(speaker) as (connection, tenant, vault):
-        change_setting(connection, tenant, vault, "token_requests_per_second", per_second)
+    setting(speaker, "token_requests_per_second", per_second)

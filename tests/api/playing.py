@@ -87,10 +87,12 @@ class Played:
     def __init__(self, service: Any, file: Json) -> None:
         profile = file.get("profile", "lenient")
         self.speaker = Speaker(service, profile)
-        self.canonical = canonical(file["request"], PROFILES[profile]) if "canonical" in file else None
         self.names: dict[str, str] = {}
         for name, body in file.get("given", {}).items():
             self._make(name, body)
+        self.canonical = None
+        if "canonical" in file:
+            self.canonical = self._told(canonical(self._filled(file["request"]), PROFILES[profile]))
         beginning = max((self._size(resource_id) for resource_id in self.names), default=0)
         answer = self._send(file["request"])
         body = answer.json() if answer.content else None

@@ -61,7 +61,7 @@ def test_a_revoked_token_ends_within_a_second(lenient: Speaker) -> None:
 
 
 def test_a_token_of_another_tenant_reveals_nothing(lenient: Speaker, strict: Speaker, ana: Json) -> None:
-    """AU-07: 401 or 404, word for word the same for a tenant that is there and one that is not."""
+    """AU-07, VT-04, VT-05: 401 or 404, word for word the same for a tenant that is there and one that is not."""
     for path in ("/Users", url_of(ana), f"/Users{eq('userName', ana['userName'])}"):
         asked = [
             checked(strict.scim.get(f"{strict.service.base_url}/scim/{slug}/v2{path}"))

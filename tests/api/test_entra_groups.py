@@ -37,7 +37,7 @@ def people(entra: Speaker) -> list[str]:
 
 
 def test_g1_the_unknown_schema_of_entra(entra: Speaker) -> None:
-    """G1: 201; the schema we do not know is dropped."""
+    """G1, RS-03: 201; the schema we do not know is dropped."""
     body = {
         "schemas": [GROUP, ADSCIM],
         "externalId": str(uuid.uuid4()),
@@ -52,7 +52,7 @@ def test_g1_the_unknown_schema_of_entra(entra: Speaker) -> None:
 
 @pytest.mark.parametrize("case", [str, str.upper, str.lower])
 def test_g2_a_group_name_is_given_once(entra: Speaker, case: Any) -> None:
-    """G2: 409 uniqueness, also in another letter case; nothing is added or changed."""
+    """G2, GR-09: 409 uniqueness, also in another letter case; nothing is added or changed."""
     first, count = entra.group(fresh("Engineering")), entra.total("/Groups")
     refused(entra.send("POST", "/Groups", group_body(case(first["displayName"]))), 409, "uniqueness")
     assert entra.total("/Groups") == count
@@ -83,7 +83,7 @@ def test_g4_attributes_of_a_group(entra: Speaker, people: list[str], form: str) 
 
 
 def test_g5_g6_a_member_is_added_once(entra: Speaker, people: list[str]) -> None:
-    """G5: member u. G6: the same again is still one u, and no new version."""
+    """G5, PT-13: member u. G6: the same again is still one u, and no new version."""
     group = entra.group()
     add = op("Add", "members", [{"$ref": None, "value": people[0]}])
     first = entra.changed(group, add)
@@ -112,7 +112,7 @@ STRANGERS = {"a user who is no member": None, "nobody we know": str(uuid.uuid4()
 
 @pytest.mark.parametrize("stranger", STRANGERS)
 def test_g10_removing_who_is_no_member(entra: Speaker, people: list[str], stranger: str) -> None:
-    """G10: success in both forms, u stays, nothing changed."""
+    """G10, PT-14: success in both forms, u stays, nothing changed."""
     group = entra.group(None, people[0])
     x = STRANGERS[stranger] or people[3]
     for operation in (op("Remove", "members", [{"value": x}]), op("remove", f'members[value eq "{x}"]')):
@@ -175,14 +175,14 @@ def test_g16_extra_keys_are_ignored(entra: Speaker, people: list[str]) -> None:
 
 
 def test_g17_a_group_in_a_group(entra: Speaker, people: list[str]) -> None:
-    """G17: a member with the inner group's id."""
+    """G17, GR-03, GR-04: a member with the inner group's id."""
     inner, outer = entra.group(None, people[0]), entra.group()
     shown = entra.changed(outer, op("Add", "members", [{"value": inner["id"]}]))
     assert [member["value"] for member in shown["members"]] == [inner["id"]]
 
 
 def test_g18_the_end_of_a_group(entra: Speaker, people: list[str]) -> None:
-    """G18: 204, then 404 for everything; the members stay; the name is free."""
+    """G18, DE-01, DE-02: 204, then 404 for everything; the members stay; the name is free."""
     group = entra.group(None, people[0])
     entra.delete(group)
     add = patch_body(op("add", "members", [{"value": people[1]}]))
@@ -207,7 +207,7 @@ def crowd(service: Any) -> tuple[Speaker, Json]:
 
 
 def test_g19_a_group_of_ten_thousand(crowd: tuple[Speaker, Json]) -> None:
-    """G19: read without members and given one more, quickly, with no member list in an answer."""
+    """G19, DEC-20, PA-07, PJ-10: read without members and given one more, quickly, with no member list in an answer."""
     speaker, group = crowd
     someone = speaker.user()["id"]
     started = time.perf_counter()

@@ -72,7 +72,7 @@ def raw_list(speaker: Speaker, path_and_query: str) -> list[Json]:
 
 
 def test_q1_nobody_by_that_name_is_an_empty_list(entra: Speaker, ana: Json) -> None:
-    """Q1, the connection test: 200, totalResults 0, `Resources: []`."""
+    """Q1, LQ-02, LQ-05, the connection test: 200, totalResults 0, `Resources: []`."""
     body = entra.read(f"/Users{eq('userName', str(uuid.uuid4()))}")
     assert body["totalResults"] == 0
     assert body["Resources"] == []
@@ -98,7 +98,7 @@ ENCODINGS = {
 
 @pytest.mark.parametrize("encoding", ENCODINGS.values(), ids=ENCODINGS)
 def test_q2_every_way_to_encode_the_query_is_understood(entra: Speaker, ana: Json, encoding: str) -> None:
-    """Q2: `+` or `%20`, `%22` or raw quotes; a stranger is not found and a user is."""
+    """Q2, FI-38: `+` or `%20`, `%22` or raw quotes; a stranger is not found and a user is."""
     assert raw_list(entra, f"/Users?filter={encoding.format(uuid.uuid4())}") == []
     (found,) = raw_list(entra, f"/Users?filter={encoding.format(ana['userName'])}")
     assert found["id"] == ana["id"]
@@ -113,7 +113,7 @@ def test_q2_brackets_and_colons_may_be_raw_too(entra: Speaker, ana: Json) -> Non
 
 
 def test_q3_a_user_is_found_by_name_with_everything(entra: Speaker, ana: Json) -> None:
-    """Q3: `@` as `%40`; totalResults 1; the full user with id."""
+    """Q3, LQ-06: `@` as `%40`; totalResults 1; the full user with id."""
     query = f"?filter=userName%20eq%20%22{quote(ana['userName'], safe='')}%22"
     assert "%40" in query
     assert entra.found("/Users", query) == [entra.show(ana)]
@@ -128,7 +128,7 @@ def test_q4_a_name_in_other_letter_case_finds_the_stored_one(entra: Speaker, ana
 
 
 def test_q5_external_ids_are_case_exact(entra: Speaker, ana: Json) -> None:
-    """Q5: found as written, not in another case."""
+    """Q5, FI-10: found as written, not in another case."""
     assert [user["id"] for user in entra.found("/Users", eq("externalId", ana["externalId"]))] == [ana["id"]]
     assert entra.found("/Users", eq("externalId", ana["externalId"].upper())) == []
 
@@ -148,7 +148,7 @@ def test_q7_a_home_mail_is_no_work_mail(entra: Speaker) -> None:
 
 
 def test_q8_a_disabled_user_is_still_found(entra: Speaker) -> None:
-    """Q8: totalResults 1, with `active: false` in it."""
+    """Q8, GE-06: totalResults 1, with `active: false` in it."""
     leaver = entra.user(active=True)
     entra.changed(leaver, op("Replace", "active", "False"))
     (found,) = entra.found("/Users", eq("userName", leaver["userName"]))
@@ -156,7 +156,7 @@ def test_q8_a_disabled_user_is_still_found(entra: Speaker) -> None:
 
 
 def test_q9_a_deleted_user_is_not_found(entra: Speaker) -> None:
-    """Q9."""
+    """Q9, DE-02."""
     gone = entra.user()
     entra.delete(gone)
     assert entra.found("/Users", eq("userName", gone["userName"])) == []
@@ -200,19 +200,19 @@ def test_q12_is_she_a_member(entra: Speaker, form: str) -> None:
 def test_q13_a_filter_we_cannot_read_is_never_answered_with_a_list(
     entra: Speaker, ana: Json, endpoint: str, broken: str
 ) -> None:
-    """Q13: 400 invalidFilter."""
+    """Q13, FI-01, FI-02: 400 invalidFilter."""
     body = refused(entra.get(f"{endpoint}{where(broken)}"), 400, "invalidFilter")
     assert "Resources" not in body
 
 
 @pytest.mark.parametrize("endpoint", ["/Users", "/Groups"])
 def test_q14_an_unknown_id_is_404(entra: Speaker, endpoint: str) -> None:
-    """Q14."""
+    """Q14, GE-02."""
     refused(entra.get(f"{endpoint}/{uuid.uuid4()}"), 404, None)
 
 
 def test_q15_a_disabled_user_is_readable(entra: Speaker) -> None:
-    """Q15: 200 with `active: false`."""
+    """Q15, GE-06: 200 with `active: false`."""
     leaver = entra.user(active=False)
     assert entra.show(leaver)["active"] is False
 
@@ -231,7 +231,7 @@ def test_q16_pages_never_overlap(dozen: Speaker) -> None:
 
 
 def test_q17_edges_of_the_page(dozen: Speaker) -> None:
-    """Q17: count 0 gives the total alone; index 0 counts as 1, in either spelling of the parameter."""
+    """Q17, EP-19: count 0 gives the total alone; index 0 counts as 1, in either spelling of the parameter."""
     none = dozen.read("/Users?count=0")
     assert (none["Resources"], none["totalResults"], none["itemsPerPage"]) == ([], 12, 0)
     first = dozen.read("/Users?startIndex=1&count=3")
@@ -294,7 +294,7 @@ def test_q22_a_group_shows_its_member(entra: Speaker) -> None:
     "accept", [None, "application/json", "*/*", SCIM_JSON, "text/html", "application/scim+json;q=0.5", ""]
 )
 def test_q23_whatever_the_client_accepts_it_gets_scim(entra: Speaker, ana: Json, accept: str | None) -> None:
-    """Q23: 200 and scim+json without Accept and with any."""
+    """Q23, MT-03 to MT-05: 200 and scim+json without Accept and with any."""
     address = urlsplit(entra.service.base_url)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=20)
     headers = {"Authorization": f"Bearer {entra.token}"} | ({} if accept is None else {"Accept": accept})
@@ -308,7 +308,7 @@ def test_q23_whatever_the_client_accepts_it_gets_scim(entra: Speaker, ana: Json,
 
 
 def test_q24_unknown_query_parameters_are_ignored(entra: Speaker, ana: Json) -> None:
-    """Q24: the compatibility flag may be forwarded with every request."""
+    """Q24, EP-16: the compatibility flag may be forwarded with every request."""
     flag = "aadOptscim062020"
     assert entra.read(f"/Users/{ana['id']}?{flag}") == entra.show(ana)
     assert entra.read(f"/Users?{flag}&count=0&AzureAdScimPatch2017=1")["totalResults"] >= 1

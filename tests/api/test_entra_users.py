@@ -57,7 +57,7 @@ def unassigned(resource: Json, attribute: str) -> bool:
 
 
 def test_u1_what_was_sent_comes_back(entra: Speaker) -> None:
-    """U1: 201, all sent attributes as sent, `id`, `meta`."""
+    """U1, CR-01, RS-22: 201, all sent attributes as sent, `id`, `meta`."""
     body = entra_body()
     created = entra.post("/Users", body)
     for attribute in ("externalId", "userName", "active", "displayName", "emails", "name"):
@@ -69,14 +69,14 @@ def test_u1_what_was_sent_comes_back(entra: Speaker) -> None:
 
 
 def test_u2_an_extension_may_be_announced_and_missing(entra: Speaker) -> None:
-    """U2: 201; `schemas` then names what is present only."""
+    """U2, RS-02, CR-13: 201; `schemas` then names what is present only."""
     created = entra.post("/Users", entra_body())
     assert ENTERPRISE not in created
     assert created["schemas"] == [USER]
 
 
 def test_u3_an_extension_may_come_unannounced(entra: Speaker) -> None:
-    """U3: 201; GET shows the attribute, and the URN in `schemas`."""
+    """U3, CR-13, RS-15: 201; GET shows the attribute, and the URN in `schemas`."""
     created = entra.post("/Users", entra_body(schemas=[USER]) | {ENTERPRISE: {"department": "Sales"}})
     shown = entra.show(created)
     assert shown[ENTERPRISE] == {"department": "Sales"}
@@ -84,7 +84,7 @@ def test_u3_an_extension_may_come_unannounced(entra: Speaker) -> None:
 
 
 def test_u4_null_and_empty_are_not_set(entra: Speaker) -> None:
-    """U4: 201; those attributes are absent."""
+    """U4, CR-05, RS-16: 201; those attributes are absent."""
     nothing: Json = dict.fromkeys(("addresses", "phoneNumbers", "title", "department", "manager")) | {"ims": []}
     body = entra_body(**nothing) | {ENTERPRISE: {"department": None, "manager": None}}
     shown = entra.show(entra.post("/Users", body))
@@ -94,7 +94,7 @@ def test_u4_null_and_empty_are_not_set(entra: Speaker) -> None:
 
 @pytest.mark.parametrize(("active", "primary"), [("True", "true"), ("true", "True")])
 def test_u5_booleans_may_come_as_strings(entra: Speaker, active: str, primary: str) -> None:
-    """U5: 201; read back as JSON booleans."""
+    """U5, RS-26: 201; read back as JSON booleans."""
     mails = [{"value": "ana@mail.example", "type": "work", "primary": primary}]
     shown = entra.show(entra.post("/Users", entra_body(active=active, emails=mails)))
     assert shown["active"] is True
@@ -123,7 +123,7 @@ def test_u7_the_shape_of_a_small_gallery_application(entra: Speaker) -> None:
 
 @pytest.mark.parametrize("case", [str, str.upper, str.title])
 def test_u8_a_name_is_given_once(entra: Speaker, case: Any) -> None:
-    """U8: 409 uniqueness with a detail, also in another letter case; nobody is added or changed."""
+    """U8, CR-07: 409 uniqueness with a detail, also in another letter case; nobody is added or changed."""
     first = entra.post("/Users", entra_body())
     count = entra.total("/Users")
     body = entra_body(userName=case(first["userName"]))
@@ -134,7 +134,7 @@ def test_u8_a_name_is_given_once(entra: Speaker, case: Any) -> None:
 
 @pytest.mark.parametrize("user_name", [None, "", [], "absent"])
 def test_u9_without_a_name_there_is_no_user(entra: Speaker, user_name: Any) -> None:
-    """U9: 400 invalidValue."""
+    """U9, CR-06: 400 invalidValue."""
     body = entra_body(userName=user_name)
     if user_name == "absent":
         del body["userName"]
@@ -147,7 +147,7 @@ def test_u10_broken_json(entra: Speaker) -> None:
 
 
 def test_u11_what_we_do_not_know_is_no_reason_to_refuse(entra: Speaker) -> None:
-    """U11: 201; the unknown attribute and extension are not echoed."""
+    """U11, RS-03, RS-28: 201; the unknown attribute and extension are not echoed."""
     unknown = "urn:ietf:params:scim:schemas:extension:Contoso:2.0:User"
     body = entra_body(shoeSize="43", schemas=[USER, unknown]) | {unknown: {"badge": "7"}}
     shown = entra.show(entra.post("/Users", body))
@@ -156,7 +156,7 @@ def test_u11_what_we_do_not_know_is_no_reason_to_refuse(entra: Speaker) -> None:
 
 
 def test_u12_names_of_attributes_in_any_case(entra: Speaker) -> None:
-    """U12: 201; answered in the schema's spelling."""
+    """U12, RS-13: 201; answered in the schema's spelling."""
     name = fresh("Caps")
     body = {
         "Schemas": [USER],
@@ -172,7 +172,7 @@ def test_u12_names_of_attributes_in_any_case(entra: Speaker) -> None:
 
 @pytest.mark.parametrize("form", ["object", "string"])
 def test_u13_a_manager_need_not_be_known_here(entra: Speaker, form: str) -> None:
-    """U13: 201, returned as sent; a bare string is read back as an object."""
+    """U13, DEC-12, GR-06: 201, returned as sent; a bare string is read back as an object."""
     stranger = uuid.uuid4().hex
     manager = {"value": stranger} if form == "object" else stranger
     shown = entra.show(entra.post("/Users", entra_body() | {ENTERPRISE: {"manager": manager}}))
@@ -263,7 +263,7 @@ def test_u22_the_primary_element_is_created_as_such(entra: Speaker, path: str, a
 
 
 def test_u23_the_first_attribute_of_an_extension(entra: Speaker) -> None:
-    """U23: GET shows the object, and the URN in `schemas`."""
+    """U23, RS-02: GET shows the object, and the URN in `schemas`."""
     user = entra.user()
     shown = entra.changed(user, op("Add", f"{ENTERPRISE}:department", "Sales"))
     assert shown[ENTERPRISE] == {"department": "Sales"}
@@ -532,7 +532,7 @@ def test_u42_the_last_one_wins(entra: Speaker) -> None:
 
 
 def test_u43_a_rename(entra: Speaker) -> None:
-    """U43: GET and filter show the new name, the old one finds nobody."""
+    """U43, LQ-09: GET and filter show the new name, the old one finds nobody."""
     user, name = entra.user(), fresh("renamed")
     shown = entra.changed(user, {"op": "replace", "value": {"userName": name}})
     assert (shown["userName"], shown["id"]) == (name, user["id"])
@@ -543,7 +543,7 @@ def test_u43_a_rename(entra: Speaker) -> None:
 
 @pytest.mark.parametrize("case", [str, str.upper])
 def test_u44_a_rename_to_somebody_else(entra: Speaker, case: Any) -> None:
-    """U44: 409 uniqueness, b unchanged."""
+    """U44, PA-11: 409 uniqueness, b unchanged."""
     a, b = entra.user(), entra.user(title="B")
     clash = op("Replace", "userName", case(a["userName"]))
     refused(entra.patch(b, op("Replace", "title", "C"), clash), 409, "uniqueness")
@@ -563,7 +563,7 @@ def test_u45_no_operations(entra: Speaker) -> None:
 
 
 def test_u46_the_same_request_twice(entra: Speaker) -> None:
-    """U46: success; the second one changes neither version nor lastModified."""
+    """U46, PA-09, EV-12: success; the second one changes neither version nor lastModified."""
     user = entra.user()
     operations = (op("Replace", "displayName", "Ana"), op("Add", WORK_MAIL, "a@b.example"))
     first = entra.changed(user, *operations)
@@ -580,7 +580,7 @@ def test_u47_an_unknown_operation(entra: Speaker, verb: Any) -> None:
 
 
 def test_u48_all_or_nothing(entra: Speaker) -> None:
-    """U48: the first operation was fine, the second is not: 400, the first is not applied."""
+    """U48, PA-06: the first operation was fine, the second is not: 400, the first is not applied."""
     user = entra.user(title="Guide")
     response = entra.patch(user, op("Replace", "title", "Chief"), op("Replace", "active", "maybe"))
     refused(response, 400, "invalidValue")
@@ -589,7 +589,7 @@ def test_u48_all_or_nothing(entra: Speaker) -> None:
 
 @pytest.mark.parametrize("verb", ["Add", "Replace", "Remove"])
 def test_u49_the_id_is_ours(entra: Speaker, verb: str) -> None:
-    """U49: 400 mutability; the id is unchanged."""
+    """U49, RS-06, PD-01: 400 mutability; the id is unchanged."""
     user = entra.user()
     refused(entra.patch(user, op(verb, "id", str(uuid.uuid4()))), 400, "mutability")
     assert entra.show(user) == user
@@ -605,7 +605,9 @@ def test_u50_nobody_to_change(entra: Speaker) -> None:
 
 
 def test_u51_u52_u53_the_end_of_a_user(entra: Speaker) -> None:
-    """U51: 204, then 404 and not found. U52: 404 the second time. U53: the name is free, the id is new."""
+    """U51, DE-01, DE-02, GE-02: 204, then 404 and not found. U52: 404 the second time. U53, DE-04, CR-08: the name is
+    free, the id is new.
+    """
     user = entra.user(externalId=fresh("ext"))
     entra.delete(user)
     for method, body in (("GET", None), ("DELETE", None), ("PATCH", patch_body()), ("PUT", user_body())):
@@ -619,7 +621,7 @@ def test_u51_u52_u53_the_end_of_a_user(entra: Speaker) -> None:
 
 
 def test_u54_a_deleted_user_leaves_every_group(entra: Speaker) -> None:
-    """U54: the groups list her no longer, and the others still."""
+    """U54, DE-05: the groups list her no longer, and the others still."""
     user, other = entra.user(), entra.user()
     groups = [entra.group(None, user["id"], other["id"]) for _ in range(2)]
     entra.delete(user)
@@ -661,7 +663,7 @@ def test_u57_all_roles_replaced(entra: Speaker) -> None:
 
 
 def test_u58_put(entra: Speaker) -> None:
-    """U58: 200; a misspelled attribute is ignored; without userName 400, nothing changed."""
+    """U58, PU-01, PU-07: 200; a misspelled attribute is ignored; without userName 400, nothing changed."""
     user = entra.post("/Users", entra_body())
     body = entra_body(userName=user["userName"], displayName="Put", dispalyName="misspelled")
     shown = entra.put(user, body)

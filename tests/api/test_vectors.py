@@ -71,7 +71,10 @@ ENDPOINTS = {"User": "/Users", "Group": "/Groups", "*": "/"}
 
 @pytest.mark.parametrize("vector", FILTERS, ids=[vector["id"] for vector in FILTERS])
 def test_a_filter_finds_what_its_vector_says(directory: Directory, vector: Json) -> None:
-    """Vectors that need the fixture's times run in memory only: over HTTP times are the service's."""
+    """FI-01 to FI-04, FI-06 to FI-08, FI-10 to FI-16, FI-18, FI-20 to FI-35, and what they decide: DEC-01, DEC-02,
+    DEC-15, DEC-16, DEC-21 to DEC-25, GR-02, IN-05. Vectors that need the fixture's times run in memory only: over HTTP
+    times are the service's.
+    """
     # The filter is a text of its own: ids stand in it between plain quotes.
     text = vector["filter"]
     for old, new in directory.ids.items():
@@ -121,6 +124,9 @@ def patch_cases() -> Iterator[Any]:
 
 @pytest.mark.parametrize(("vector", "profile"), list(patch_cases()))
 def test_a_patch_does_what_its_vector_says(workshops: dict[str, Workshop], vector: Json, profile: str) -> None:
+    """PA-01 to PA-06, PA-09, PA-12, PA-14, PP-01 to PP-10, PT-01 to PT-14, PD-01 to PD-21, and what they decide:
+    DEC-03, DEC-04, DEC-06 to DEC-11, DEC-14, DEC-16 to DEC-19, DEC-23, DEC-24, DEC-26, DEC-27.
+    """
     workshop = workshops[profile]
     speaker, before = workshop.speaker, workshop.make(vector)
     try:

@@ -173,7 +173,7 @@ WRONG_SCHEMAS = {
 
 @pytest.mark.parametrize("schemas", WRONG_SCHEMAS.values(), ids=WRONG_SCHEMAS)
 def test_schemas_must_name_the_endpoints_type(lenient: Speaker, ana: Json, schemas: Any) -> None:
-    """RS-04, PU-14: 400 invalidSyntax (invalidValue for what is no list of texts)."""
+    """RS-04, PU-14, CR-09: 400 invalidSyntax (invalidValue for what is no list of texts)."""
     for method, path in (("POST", "/Users"), ("PUT", url_of(ana))):
         response = lenient.send(method, path, user_body(fresh("schemas"), schemas=schemas))
         noted(lenient, response, 400, "invalidSyntax", "invalidValue")

@@ -23,7 +23,7 @@ def found(vector: Json, text: str) -> set[str]:
 
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["id"] for vector in VECTORS])
 def test_a_filter_finds_what_its_vector_says(vector: Json) -> None:
-    """Or is refused with the vector's scimType."""
+    """FI-17 and the rows that test_vectors.py names; or it is refused with the vector's scimType."""
     if vector["error"]:
         with pytest.raises(InvalidFilter) as refusal:
             parse_filter(vector["filter"], ASKED[vector["type"]])

@@ -74,6 +74,7 @@ def kind(member_id: str) -> str:
 
 @pytest.mark.parametrize(("vector", "profile"), list(cases()))
 def test_a_patch_does_what_its_vector_says(vector: Json, profile: Profile) -> None:
+    """PT-01 to PT-14 and the other rows that test_vectors.py names."""
     bench = Bench(vector)
     before = copy.deepcopy(bench.shown())
     assert comparable(before) == comparable({"members": [], **vector["before"]})

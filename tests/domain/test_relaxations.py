@@ -102,6 +102,7 @@ def test_other_operations_are_refused(profile: Profile, name: Any) -> None:
 
 @PROFILES
 def test_a_message_may_have_other_members_and_other_case(profile: Profile) -> None:
+    """PA-13."""
     message = {
         "SCHEMAS": ["URN:ietf:params:scim:api:messages:2.0:patchop", "urn:x"],
         "id": "1",
@@ -287,7 +288,7 @@ def test_a_type_without_the_attribute_has_no_element_of_it(name: str) -> None:
     ],
 )
 def test_a_filter_is_refused_rather_than_guessed(text: str) -> None:
-    """A silent empty answer would make the client create duplicates."""
+    """FI-01, FI-05: A silent empty answer would make the client create duplicates."""
     with pytest.raises(InvalidFilter):
         parse_filter(text, (USER,))
 

@@ -89,13 +89,13 @@ def test_terms_are_stored_and_therefore_stay_what_they_are() -> None:
     ],
 )
 def test_caseless_is_full_unicode_in_no_locale(one: str, other: str, equal: bool) -> None:
-    """IN-06."""
+    """IN-06, IN-07."""
     assert (fold(one) == fold(other)) is equal
     assert (name_key(one) == name_key(other)) is equal
 
 
 def test_user_names_are_compared_without_width() -> None:
-    """IN-02; elsewhere width stays."""
+    """IN-01: IN-02; elsewhere width stays."""
     assert prepare_user_name("ＡＤＡ＠ｘ") == "ada@x"
     assert prepare_user_name("ｱ\u3000") == "ア "
     assert fold("Ａ") == "ａ"
@@ -145,5 +145,6 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 
 
 def test_numbers_compare_by_value() -> None:
+    """FI-19."""
     assert (number(1.0), number(1.5), number(2**62)) == (1, 1.5, 2**62)
     assert str(number(1.0)) == "1", "terms are made of it"

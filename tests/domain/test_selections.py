@@ -62,6 +62,7 @@ def without(*names: str) -> dict[str, Any]:
     ],
 )
 def test_attributes_show_the_minimum_and_what_is_named(attributes: Any, more: dict[str, Any]) -> None:
+    """PJ-02, PJ-04 to PJ-06."""
     assert shown(attributes) == MINIMUM | more
 
 
@@ -86,6 +87,7 @@ def test_attributes_show_the_minimum_and_what_is_named(attributes: Any, more: di
     ],
 )
 def test_excluded_attributes_leave_out_what_is_named(excluded: Any, rest: dict[str, Any]) -> None:
+    """PJ-03 to PJ-06."""
     before = repr(ADA)
     assert shown(None, excluded) == rest
     assert repr(ADA) == before

@@ -25,13 +25,14 @@ def test_a_created_user_keeps_what_the_body_said() -> None:
 
 
 def test_a_password_is_recorded_as_given_and_never_as_what() -> None:
+    """SX-01."""
     events = users.create(ADA_ID, read_user(user_body(password="t0p-secret")))
     assert events == [UserCreated(ADA_ID, {"userName": "ada@contoso.example"}), PASSWORD_GIVEN]
     assert "t0p-secret" not in repr(events)
 
 
 def test_what_only_the_service_says_is_not_taken_from_a_body() -> None:
-    """id, meta and groups (CR-02)."""
+    """CR-02, RS-08: id, meta and groups (CR-02)."""
     body = user_body(id="mine", meta={"version": "x"}, groups=[{"value": "g"}])
     assert users.create(ADA_ID, read_user(body)) == [UserCreated(ADA_ID, {"userName": "ada@contoso.example"})]
 
@@ -88,6 +89,7 @@ def test_a_bundled_deactivation_survives_an_attribute_nobody_knows() -> None:
 
 
 def test_deactivating_and_reactivating_in_one_request_is_nothing() -> None:
+    """PD-21, DEC-11."""
     given(ADA).when(patch(op("replace", "active", False), op("replace", "active", True))).then()
 
 
@@ -142,6 +144,7 @@ def test_changes_come_in_the_order_of_the_schema() -> None:
     ],
 )
 def test_what_changes_nothing_records_nothing(decide: Decision) -> None:
+    """PU-11, PA-09."""
     given(ADA).when(decide).then()
 
 
@@ -166,6 +169,7 @@ def test_a_password_is_a_change_each_time() -> None:
 
 
 def test_a_put_clears_what_it_omits() -> None:
+    """PU-03, PU-10."""
     given(ADA).when(put(user_body(externalId="ada", active=True))).then_again(
         AttributeChanged("name", ADA.resource["name"], None),
         AttributeChanged("emails", ADA.resource["emails"], None),

@@ -95,7 +95,7 @@ def test_a_request_s_line_names_ids_only(service: Service, client: Client) -> No
 
 @pytest.mark.parametrize("written", ["serve", "postgres"])
 def test_no_log_holds_personal_data(service: Service, client: Client, marks: dict[str, str], written: str) -> None:
-    """Neither names nor values nor passwords nor tokens; of requests that succeeded, failed and made no sense."""
+    """SX-01, SX-05, SX-06: no names, values, passwords, tokens; of requests that succeeded, failed, made no sense."""
     path: Path = service.log if written == "serve" else service.data / "postgres.log"
     text = path.read_text(errors="replace").lower()
     assert [line for line in text.splitlines() for mark in marks.values() if mark in line] == []

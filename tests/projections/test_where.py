@@ -142,7 +142,7 @@ TYPED_FILTERS = [
 
 
 def test_numbers_dates_and_booleans_compare_by_value(owner: psycopg.Connection[Any]) -> None:
-    """To the last digit: 2⁵³ + 1 is not 2⁵³."""
+    """FI-19: To the last digit: 2⁵³ + 1 is not 2⁵³."""
     people = [Made(uuid_of(f"typed {n}"), {"userName": f"typed {n}"}) for n in range(len(TYPED_VALUES))]
     directory = Directory(900_003, people).put(owner)
     for person, values in zip(people, TYPED_VALUES, strict=True):
@@ -285,7 +285,7 @@ def test_hundreds_of_terms_run(owner: psycopg.Connection[Any], tenant: Tenant, t
 
 
 def test_no_filter_reaches_another_tenant(written: tuple[psycopg.Connection[Any], Directory]) -> None:
-    """Whether it holds for everything, for nothing, or by way of memberships, whose ids two tenants may share."""
+    """VT-05: whether it holds for everything, for nothing, or by way of memberships, whose ids tenants may share."""
     connection, directory = written
     connection.execute(
         "insert into memberships values (900002, %s, %s, 'User', 9, null)", (uuid_of("g04"), uuid_of("u12"))
