@@ -126,6 +126,7 @@ def test_a_new_primary_element_resets_the_old_one(profile: Profile) -> None:
 
 
 def test_of_two_primary_values_the_first_stays_or_neither_comes() -> None:
+    """RS-19, DEC-08."""
     two = [{"value": "a", "primary": True}, {"value": "b", "primary": "true"}]
     assert posted(user_body(emails=two)).resource["emails"] == [{"value": "a", "primary": True}, {"value": "b"}]
     with pytest.raises(InvalidValue):
@@ -138,6 +139,7 @@ def test_of_two_primary_values_the_first_stays_or_neither_comes() -> None:
 
 @PROFILES
 def test_the_same_value_and_type_stand_once(profile: Profile) -> None:
+    """RS-20, PD-09, PD-10."""
     same = [{"value": "A", "type": "work"}, {"value": "a", "type": "WORK", "display": "x"}]
     assert len(posted(user_body(emails=same), profile).resource["emails"]) == 1
     assert len(patched(BEFORE, op("replace", "emails", same), profile=profile)["emails"]) == 1
