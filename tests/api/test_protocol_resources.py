@@ -1,11 +1,11 @@
 """The requirement catalogue on resources: what they look like, how they come to be, how they are read."""
 
-import threading
 import uuid
 from datetime import datetime
 from typing import Any
 
 import pytest
+from flood import flood
 from issuing import setting
 from speaking import (
     ENTERPRISE,
@@ -164,16 +164,9 @@ def test_a_name_is_taken_in_every_form(either: Speaker) -> None:
 
 def test_of_equal_creations_one_wins(either: Speaker) -> None:
     """CR-12: eight at once, one 201 and seven 409."""
-    body, statuses = user_body(fresh("race")), []
-    threads = [
-        threading.Thread(target=lambda: statuses.append(either.send("POST", "/Users", body).status_code))
-        for _ in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(statuses) == [201] + [409] * 7
+    body = user_body(fresh("race"))
+    answers = flood(either, [("POST", "/Users", body)] * 8)
+    assert sorted(status for status, _ in answers) == [201] + [409] * 7
     assert len(either.found("/Users", eq("userName", body["userName"]))) == 1
 
 

@@ -1,9 +1,10 @@
 """The requirement catalogue on deletion, versions and conditional requests, of users and of groups."""
 
-import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from flood import flood
 from speaking import (
     Json,
     Speaker,
@@ -141,11 +142,8 @@ def test_without_conditions_every_write_counts(either: Speaker) -> None:
     """ET-06: eight writers of eight attributes at once, and none undoes another."""
     user = either.user()
     names = ["title", "nickName", "displayName", "userType", "locale", "timezone", "externalId", "preferredLanguage"]
-    threads = [threading.Thread(target=either.patch, args=(user, op("replace", name, name))) for name in names]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    answers = flood(either, [("PATCH", url_of(user), patch_body(op("replace", name, name))) for name in names])
+    assert [status for status, _ in answers] == [200] * len(names)
     shown = either.show(user)
     assert {name: shown.get(name) for name in names} == {name: name for name in names}
     assert version_of(shown) == 1 + len(names)
@@ -156,18 +154,12 @@ def test_of_two_writers_with_one_version_one_is_told(either: Speaker, made: Json
     operations = [op("replace", "externalId", fresh("raced")) for _ in range(6)]
     if made["meta"]["resourceType"] == "Group":
         operations = [op("add", "members", [{"value": either.user()["id"]}]) for _ in range(6)]
-    statuses: list[int] = []
 
-    def write(operation: Json) -> None:
-        response = either.patch(made, operation, headers={"If-Match": made["meta"]["version"]})
-        statuses.append(response.status_code)
+    def write(operation: Json) -> int:
+        return either.patch(made, operation, headers={"If-Match": made["meta"]["version"]}).status_code
 
-    threads = [threading.Thread(target=write, args=(operation,)) for operation in operations]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(statuses) == [200] + [412] * 5
+    with ThreadPoolExecutor(len(operations)) as threads:
+        assert sorted(threads.map(write, operations)) == [200] + [412] * 5
     assert version_of(either.show(made)) == version_of(made) + 1
 
 

@@ -1,9 +1,9 @@
 """A POST of somebody who is there, but inactive: refused with the id, or the user comes back. Never two in one."""
 
-import threading
 from typing import Any
 
 import pytest
+from flood import flood
 from issuing import setting
 from speaking import ENTERPRISE, Json, Speaker, eq, fresh, op, refused, url_of, user_body
 
@@ -107,16 +107,9 @@ def test_two_of_one_external_id_are_nobody_in_particular(forgiving: Speaker) -> 
 
 def test_a_user_comes_back_once(forgiving: Speaker) -> None:
     """Eight at once: one brings the user back, the others find the name in use."""
-    gone, statuses = left(forgiving), []
+    gone = left(forgiving)
     body = user_body(gone["userName"], externalId=gone["externalId"])
-    threads = [
-        threading.Thread(target=lambda: statuses.append(forgiving.send("POST", "/Users", body).status_code))
-        for _ in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(statuses) == [201] + [409] * 7
+    answers = flood(forgiving, [("POST", "/Users", body)] * 8)
+    assert sorted(status for status, _ in answers) == [201] + [409] * 7
     assert forgiving.get(url_of(gone)).json()["active"] is True
     assert sum(entry["event"] == "Reactivated" for entry in forgiving.history(gone["id"])) == 1
