@@ -17,7 +17,7 @@ TESTS = Path(__file__).resolve().parent
 DOCUMENT = TESTS.parent / "docs" / "requirements.md"
 ROWS = TESTS / "golden" / "requirements.tsv"
 CLIENTS = TESTS / "golden" / "clients"
-PLAYED_BY = "api/test_clients.py::test_a_client_is_understood"
+PLAYED_BY = "api/test_golden_clients.py::test_a_client_is_understood"
 
 # Chapters and rows whose tests are still being written, and where; what is named here may be missing.
 PENDING = {
