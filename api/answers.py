@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from api.exchange import Answer
+from api.exchange import Answer, Exchange
 from domain.attributes import ResourceType
 from domain.errors import ScimError
 from domain.schemas import GROUP, USER
@@ -115,6 +115,11 @@ def _selected(whole: bytes, selection: Selection | None) -> bytes:
 def shows(selection: Selection | None, name: str) -> bool:
     """Whether a derived attribute (groups, members) has to be read at all (PJ-10)."""
     return selection is None or selection.shows(name)
+
+
+def with_written(exchange: Exchange, selection: Selection | None) -> Selection | None:
+    """The selection, and what the request wrote where that is returned on request only (PJ-09)."""
+    return selection.after_writing(exchange.written) if selection is not None and exchange.written else selection
 
 
 def list_bytes(total: int, start_index: int, resources: list[bytes]) -> bytes:

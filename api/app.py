@@ -14,6 +14,7 @@ from api.oauth import token_endpoint
 from api.observing import observed, tell_defect
 from api.operations import OPERATIONS
 from api.refusals import Refusals
+from api.schemas import SCHEMA_HANDLERS
 from api.scim import Scim
 from api.service import Service
 from api.token_use import TokenUse
@@ -62,7 +63,7 @@ def create_app(service: Service, pass_on_lines: Callable[[], None]) -> Litestar:
                 await super().__call__(scope, receive, send)
 
     app = Front(
-        route_handlers=[scim_mount, *OPERATIONS, *AUDIT_HANDLERS, token_endpoint(service)],
+        route_handlers=[scim_mount, *OPERATIONS, *AUDIT_HANDLERS, *SCHEMA_HANDLERS, token_endpoint(service)],
         lifespan=[lifespan],
         openapi_config=None,
         logging_config=None,

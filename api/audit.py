@@ -73,16 +73,24 @@ AUDIT_HANDLERS = [why, history, show, provisioning_log]
 
 
 async def _answered(request: Asked, slug: str, answer: Callable[[Reader], Any]) -> Response[bytes]:
-    """Ask in a thread, with a connection of the auditors' pool; every failure is JSON with one sentence."""
+    def work(service: Service, caller: Caller) -> Any:
+        with service.reading.connection() as connection:
+            return answer(Reader(connection, caller.tenant, caller.vault))
+
+    return await answered(request, slug, "audit", work)
+
+
+async def answered(request: Asked, slug: str, scope: str, work: Callable[[Service, Caller], Any]) -> Response[bytes]:
+    """Work in a thread for a token of this scope; the answer, and every failure in one sentence, is JSON."""
     service: Service = request.app.state.service
     try:
         authorization = request.headers.get("authorization")
         caller = await service.callers.identify(slug, authorization.encode("latin-1") if authorization else None)
         if caller.bucket is not None:
             await caller.bucket.turn()
-        caller.require("audit")
+        caller.require(scope)
         with anyio.fail_after(ANSWER_S):
-            told = await anyio.to_thread.run_sync(_ask, service, caller, answer, abandon_on_cancel=True)
+            told = await anyio.to_thread.run_sync(work, service, caller, abandon_on_cancel=True)
     except NoSuchSubject as error:
         return _failed(404, str(error))
     except ScimError as error:
@@ -91,11 +99,6 @@ async def _answered(request: Asked, slug: str, answer: Callable[[Reader], Any]) 
         unavailable = Unavailable(2, "the database cannot be reached, or does not answer in time")
         return _failed(503, unavailable.detail, unavailable.headers)
     return Response(_encode(told), media_type=MediaType.JSON)
-
-
-def _ask(service: Service, caller: Caller, answer: Callable[[Reader], Any]) -> Any:
-    with service.reading.connection() as connection:
-        return answer(Reader(connection, caller.tenant, caller.vault))
 
 
 def _failed(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response[bytes]:

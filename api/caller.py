@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from api.rates import Bucket, TokenRates
+from domain.declarations import read_declarations, resource_types
 from domain.errors import Forbidden, Unauthenticated
 from domain.profiles import PROFILES, Profile
 from domain.registry import ResourceTypes
@@ -58,6 +59,7 @@ class Callers:
         self._known: OrderedDict[tuple[str, bytes], tuple[float, Caller]] = OrderedDict()
         self._rates = TokenRates(workers)
         self._vaults: dict[tuple[int, str], Vault] = {}
+        self._types: dict[int, tuple[int, ResourceTypes]] = {}  # tenant → (revision of its declarations, its types)
         self.used: dict[tuple[int, str], datetime] = {}  # (tenant, token) → last use; written in batches elsewhere.
 
     async def identify(self, slug: str, authorization: bytes | None) -> Caller:
@@ -81,20 +83,32 @@ class Callers:
         if row is None or row[-1] is not None:
             self._known.pop((slug, secret), None)
             raise Unauthenticated(presented=True)
-        tenant_id, origin, settings, key_id, wrapped, token_id, label, scopes, profile, expires_at, user_id, _ = row
+        (
+            tenant_id, origin, settings, revision, key_id, wrapped, token_id, label, scopes, profile, expires_at,
+            user_id, _,
+        ) = row  # fmt: skip
         vault = self._vaults.get((tenant_id, key_id))
         if vault is None:
             vault = self._vaults[tenant_id, key_id] = Vault.open(tenant_id, key_id, bytes(wrapped), self._keys)
         tenant = Tenant(TenantId(tenant_id), slug, origin, msgspec.convert(settings, Settings))
+        types = STANDARD if revision == 0 else await self._declared(tenant_id, revision)
         scopes_held, bucket = frozenset(scopes), self._rates.of(tenant, token_id)
         caller = Caller(
-            tenant, STANDARD, vault, token_id, label, scopes_held, PROFILES[profile], expires_at, user_id, bucket
+            tenant, types, vault, token_id, label, scopes_held, PROFILES[profile], expires_at, user_id, bucket
         )
         self._known[slug, secret] = (started + REUSE_S, caller)
         self.used[tenant_id, token_id] = datetime.now(UTC)
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return caller
+
+    async def _declared(self, tenant_id: int, revision: int) -> ResourceTypes:
+        """The tenant's types, read again when its declarations have another revision than the known ones."""
+        known = self._types.get(tenant_id)
+        if known is None or known[0] != revision:
+            types = resource_types(read_declarations(await self._lookups.declared(tenant_id)))
+            known = self._types[tenant_id] = (revision, types)
+        return known[1]
 
 
 def _bearer(authorization: bytes | None) -> bytes:

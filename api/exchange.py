@@ -1,6 +1,7 @@
 """One HTTP exchange as the SCIM endpoint sees it: read lazily, answered with ready bytes."""
 
 import re
+from collections.abc import Collection
 from random import getrandbits
 from time import perf_counter_ns, time_ns
 from typing import Any
@@ -41,7 +42,7 @@ class Exchange:
     __slots__ = (
         "_receive", "_scope", "_send", "body", "caller", "client_address", "headers", "ignored", "method",
         "operations", "path", "quirks", "received_ns", "request_id", "segments", "started_ns", "subjects",
-        "target",
+        "target", "written",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, proxy_hops: int) -> None:
@@ -64,6 +65,7 @@ class Exchange:
         self.quirks: tuple[str, ...] = ()
         self.ignored: tuple[str, ...] = ()
         self.operations: list[str] = []
+        self.written: Collection[str] = ()  # Paths of the attributes that it assigns: the answer shows them.
 
     @property
     def authenticated(self) -> Caller:

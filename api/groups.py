@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from api.answers import etag, group_bytes, location, resource_answer, shows
+from api.answers import etag, group_bytes, location, resource_answer, shows, with_written
 from api.conditions import check_conditions, not_modified, wants_exact_version
 from api.exchange import Answer, Exchange
 from api.recording import Recording, unchanged
 from api.service import Service
+from api.uniqueness import claim
 from api.users import leave_groups
 from domain import groups
 from domain.attributes import ResourceType
@@ -21,6 +22,7 @@ from domain.members import MemberChange, replaced_by, resolve, selected
 from domain.patches import apply_patch, read_patch
 from domain.resources import read_resource
 from domain.schemas import GROUP, USER
+from domain.search import search_document
 from domain.selections import Selection
 from ledger.entry import Tenant
 from ledger.jobs import GroupRow, Job, Membership
@@ -52,7 +54,7 @@ async def read(
         raise NoSuchResource
     if (answer := not_modified(exchange, stored.version)) is not None:
         return answer
-    return await _whole(service, tenant, resource_type, 200, stored, selection)
+    return await _whole(service, exchange, resource_type, 200, stored, selection)
 
 
 async def create(
@@ -62,7 +64,7 @@ async def create(
     tenant = exchange.authenticated.tenant
     body = parse_json(await exchange.read_body(service.config.body_bytes_max))
     reading = read_resource(body, resource_type, exchange.authenticated.profile)
-    exchange.quirks, exchange.ignored = reading.quirks, reading.ignored
+    exchange.quirks, exchange.ignored, exchange.written = reading.quirks, reading.ignored, reading.assigned
     exchange.subjects = list(reading.members or ())
     group_id = random_id()
     events = groups.create(group_id, reading)
@@ -72,6 +74,7 @@ async def create(
         await _claim_name(service, tenant, row)
         edges = await _edges(service, exchange, group_id, replaced_by(reading.members or ()), is_new=True)
         recording = Recording(exchange, 201)
+        await claim(service, recording.job, group_id, {}, reading.resource, resource_type)
         for version, event in enumerate(events, 1):
             recording.add(event, f"groups/{group_id}", version, group_id)
         _record_edges(recording, group_id, edges, len(events), is_new=True)
@@ -85,7 +88,7 @@ async def create(
     appended = await service.write(decide)
     at = appended.recorded_at
     stored = StoredGroup(group_id, row.version, at, at, row.document, False, 1, row.member_count)
-    return await _whole(service, tenant, resource_type, 201, stored, selection)
+    return await _whole(service, exchange, resource_type, 201, stored, selection)
 
 
 async def replace(
@@ -98,7 +101,7 @@ async def replace(
     def decide(group: Group) -> tuple[list[GroupEvent], MemberChange | None]:
         nonlocal reading
         reading = reading or read_resource(parse_json(raw), resource_type, exchange.authenticated.profile)
-        exchange.quirks, exchange.ignored = reading.quirks, reading.ignored
+        exchange.quirks, exchange.ignored, exchange.written = reading.quirks, reading.ignored, reading.assigned
         exchange.subjects = list(reading.members or ())
         return groups.replace(group, reading, resource_type), replaced_by(reading.members or ())
 
@@ -113,6 +116,7 @@ async def patch(
     seen = await _to_change(service, exchange, group_id)  # ET-05: what is not there comes before what is wrong.
     asked = read_patch(parse_json(raw), resource_type, exchange.authenticated.profile)
     exchange.operations, exchange.ignored = list(asked.operations_text), asked.ignored
+    exchange.written = asked.written()
     change = asked.members
     exchange.subjects = list(change.present) if change else []
 
@@ -162,7 +166,9 @@ async def _change(
             version = stored.version
             return unchanged(exchange, status, stored.version)
         exact = wants_exact_version(exchange) or (change is not None and (change.clear or change.selects))
-        return await _changed(service, exchange, stored, group, events, edges, status=status, exact=exact)
+        return await _changed(
+            service, exchange, resource_type, stored, group, events, edges, status=status, exact=exact
+        )
 
     appended = await service.write(decide)
     version += appended.group_base.get(group_id, 0)
@@ -170,7 +176,7 @@ async def _change(
     present = await service.lookups.group(tenant.tenant_id, group_id) if status == 200 else None
     if present is None:  # Also when the group was deleted just after this change, which stands all the same.
         return Answer(204, headers=[(b"etag", etag(version).encode()), (b"location", uri.encode())])
-    return await _whole(service, tenant, resource_type, 200, present, selection)
+    return await _whole(service, exchange, resource_type, 200, present, selection)
 
 
 def _status(tenant: Tenant, member_count: int, selection: Selection | None) -> int:
@@ -179,8 +185,8 @@ def _status(tenant: Tenant, member_count: int, selection: Selection | None) -> i
 
 
 async def _changed(
-    service: Service, exchange: Exchange, stored: StoredGroup, group: Group, events: list[GroupEvent], edges: Edges,
-    *, status: int, exact: bool,
+    service: Service, exchange: Exchange, resource_type: ResourceType, stored: StoredGroup, group: Group,
+    events: list[GroupEvent], edges: Edges, *, status: int, exact: bool,
 ) -> Job:  # fmt: skip
     tenant = exchange.authenticated.tenant
     recording = Recording(exchange, status, stored.version)
@@ -189,7 +195,8 @@ async def _changed(
         recording.add(event, f"groups/{group.id}", version, group.id, bumps=True)
     if events:
         changed = _fold(group, events)
-        row = group_row(tenant.tenant_id, changed, exchange.authenticated.types.group, tenant.settings)
+        row = group_row(tenant.tenant_id, changed, resource_type, tenant.settings)
+        await claim(service, job, group.id, group.resource, changed.resource, resource_type)
         if changed.resource["displayName"] != group.resource["displayName"]:
             await _claim_name(service, tenant, row)
         if row.unique_name_key is not None:
@@ -271,8 +278,13 @@ async def delete(service: Service, exchange: Exchange, resource_type: ResourceTy
         recording = Recording(exchange, 204, stored.version)
         entry = recording.add(GroupDeleted(), f"groups/{group_id}", 1, group_id, bumps=True)
         job = recording.job
+        resource = resource_of(stored.document)
+        search_document(resource, resource_type)  # Or values that it holds would be held for ever.
+        await claim(service, job, group_id, resource, {}, resource_type)
         if wants_exact_version(exchange):
             job.groups_at.append((group_id, stored.attribute_version, stored.version))
+        elif resource_type.unique:
+            job.groups_at.append((group_id, stored.attribute_version, None))
         job.existing.append((group_id, True))
         job.gone_groups.append((group_id, entry))
         leave_groups(recording, group_id, held)
@@ -301,14 +313,15 @@ async def _claim_name(service: Service, tenant: Tenant, row: GroupRow) -> None:
 
 
 async def _whole(
-    service: Service, tenant: Tenant, resource_type: ResourceType, status: int, stored: StoredGroup,
+    service: Service, exchange: Exchange, resource_type: ResourceType, status: int, stored: StoredGroup,
     selection: Selection | None,
 ) -> Answer:  # fmt: skip
+    tenant = exchange.authenticated.tenant
     members: list[tuple[str, str]] = []
     if stored.member_count and shows(selection, "members"):
         members = await service.lookups.members(tenant.tenant_id, stored.id)
     base = service.base(tenant.slug)
-    body = group_bytes(base, resource_type, stored, members, selection)
+    body = group_bytes(base, resource_type, stored, members, with_written(exchange, selection))
     return resource_answer(status, body, stored.version, location(base, resource_type, stored.id))
 
 

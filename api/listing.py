@@ -84,20 +84,20 @@ async def _point(
     query: Query,
 ) -> Found:
     """Answer a filter that names one thing through a coalesced point read."""
-    lookups, (kind, key) = service.lookups, asked
+    lookups, (name, key) = service.lookups, asked
     rows: list[StoredResource]
     of_groups = resource_type.has_members
     if isinstance(key, str):
-        one = await (lookups.group if of_groups else lookups.user)(tenant_id, key)
+        one = await (lookups.group(tenant_id, key) if of_groups else lookups.user(tenant_id, key, resource_type.name))
         rows = [one] if one is not None else []
-    elif kind == "userName":
+    elif name == "userName":
         rows = await lookups.users_by_name(tenant_id, key)
-    elif kind == "displayName":
+    elif name == "displayName":
         rows = list(await lookups.groups_by_name(tenant_id, key))
     elif of_groups:
         rows = list(await lookups.groups_by_external_id(tenant_id, key))
     else:
-        rows = await lookups.users_by_external_id(tenant_id, key)
+        rows = await lookups.users_by_external_id(tenant_id, key, resource_type.name)
     page = rows[query.offset : query.offset + query.page_count]
     return Found(len(rows), [(resource_type, row) for row in page])
 

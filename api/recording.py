@@ -131,8 +131,9 @@ def _about_request(recording: Recording, event: Event, error: ScimError | None) 
 
 
 def struck(body: bytes, types: ResourceTypes) -> bytes:
-    """Return a body without what may never be kept. One that cannot be read but names a password is not kept."""
-    if b"assword" not in body.lower() and b"\\u" not in body:
+    """Return a body without what may never be kept. One that cannot be read but may name such is not kept."""
+    lowered = body.lower()
+    if b"\\u" not in body and not any(name in lowered for name in types.secret_names):
         return body
     try:
         read: Any = msgspec.json.decode(body)

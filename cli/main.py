@@ -95,10 +95,12 @@ def _application() -> App:
     from cli.clients import add_clients
     from cli.play import add_plays
     from cli.questions import add_questions
+    from cli.schemas import add_schemas
     from cli.verbs import add_verbs
 
     add_verbs(app)
     add_clients(app)
+    add_schemas(app)
     add_questions(app)
     add_plays(app)
     return app

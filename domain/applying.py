@@ -4,12 +4,14 @@ Nothing is changed in place: neither the resource nor the patch, whose values ma
 states when a request has to be decided again.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from msgspec import Struct
 
 from domain import profiles
-from domain.attributes import Attribute, JsonObject, ResourceType
+from domain.attributes import Attribute, JsonObject, Place, ResourceType, Schema
+from domain.changes import check_immutable
 from domain.errors import InvalidValue, Mutability, NoTarget
 from domain.expressions import And, Comparison, Expression
 from domain.matching import holds_within
@@ -17,6 +19,7 @@ from domain.members import MemberChange
 from domain.paths import Path
 from domain.profiles import Profile
 from domain.reading import ELEMENTS_MAX, Reader, collapsed, element_key
+from domain.resources import missing
 
 
 class Step(Struct, frozen=True):
@@ -34,28 +37,35 @@ class Step(Struct, frozen=True):
 class Patch(Struct, frozen=True):
     """A PATCH message as understood.
 
-    members: None when no operation is about members. operations_text: "op path" of each operation, without
-    values, for the cause. quirks, ignored: by name.
+    received: as in `Reading`. members: None when no operation is about members. operations_text: "op path" of each
+    operation, without values, for the cause. quirks, ignored: by name.
     """
 
     resource_type: ResourceType
     profile: Profile
     steps: tuple[Step, ...]
-    password_given: bool
+    received: tuple[str, ...]
     members: MemberChange | None
     operations_text: list[str]
     quirks: tuple[str, ...]
     ignored: tuple[str, ...]
 
+    def written(self) -> Collection[str]:
+        """The paths of the attributes it is about, where the answer depends on that (PJ-09)."""
+        if not self.resource_type.on_request:
+            return ()
+        places = [step.path.place for step in self.steps if step.path.place is not None]
+        return {Place(place.extension, place.attribute).path for place in places}
+
 
 class Patched(Struct, frozen=True):
     """What a PATCH makes of a resource.
 
-    quirks: of the patch, and those that only showed on this resource.
+    received: as in `Reading`. quirks: of the patch, and those that only showed on this resource.
     """
 
     resource: JsonObject
-    password_given: bool
+    received: tuple[str, ...]
     members: MemberChange | None
     quirks: tuple[str, ...] = ()
 
@@ -64,23 +74,29 @@ def apply_patch(patch: Patch, resource: JsonObject) -> Patched:
     """Apply every step, in order, each to the result of the one before; all or nothing (PA-05, PA-06).
 
     Raises NoTarget when a filter matches nothing that could be changed, Mutability when a stored immutable
-    value would change, InvalidValue when values cannot all be kept.
+    value would change, InvalidValue when values cannot all be kept or something required would be gone. What
+    was required and missing before may stay so: who disables somebody need not first fill in what a later
+    revision of a schema wants.
     """
     reader = Reader(patch.profile)
     state = dict(resource)
     for step in patch.steps:
         _apply(step, state, reader)
+    check_immutable(resource, state, patch.resource_type)
+    lacking = missing(state, patch.resource_type)
+    if lacking and (gone := [path for path in lacking if path not in missing(resource, patch.resource_type)]):
+        raise InvalidValue(f"{gone[0]} is required")
     quirks = patch.quirks
     if reader.quirks:
         quirks = tuple(dict.fromkeys((*quirks, *reader.quirks)))
-    return Patched(state, patch.password_given, patch.members, quirks)
+    return Patched(state, patch.received, patch.members, quirks)
 
 
 def _apply(step: Step, state: JsonObject, reader: Reader) -> None:
     place = step.path.place
     if place is None:
         assert step.path.extension is not None, "a path has a place or an extension"
-        state.pop(step.path.extension.id, None)
+        _remove_extension(step.path.extension, state)
         return
     attribute, name = place.attribute, place.attribute.name
     holder = state if place.extension is None else dict(state.get(place.extension) or {})
@@ -97,6 +113,15 @@ def _apply(step: Step, state: JsonObject, reader: Reader) -> None:
             state[place.extension] = holder
         else:
             state.pop(place.extension, None)
+
+
+def _remove_extension(extension: Schema, state: JsonObject) -> None:
+    """All that clients may write there goes."""
+    removed = state.pop(extension.id, {})
+    frozen = {attribute.name for attribute in extension.attributes if attribute.mutability == "readOnly"}
+    kept = {name: part for name, part in removed.items() if name in frozen}
+    if kept:
+        state[extension.id] = kept
 
 
 def _changed(step: Step, attribute: Attribute, before: Any, reader: Reader) -> Any:

@@ -74,7 +74,7 @@ def _referred(subs: "dict[str, Attribute]") -> str:
 class Schema(Struct, frozen=True, eq=False):
     """A core or extension schema (RFC 7643 §7).
 
-    by_name: its attributes by lower-case name, derived.
+    by_name: its attributes by lower-case name, derived. required: those that are, derived.
     """
 
     id: str
@@ -82,9 +82,11 @@ class Schema(Struct, frozen=True, eq=False):
     description: str
     attributes: tuple[Attribute, ...]
     by_name: dict[str, Attribute] = {}
+    required: tuple[Attribute, ...] = ()
 
     def __post_init__(self) -> None:
         force_setattr(self, "by_name", {attribute.name.lower(): attribute for attribute in self.attributes})
+        force_setattr(self, "required", tuple(attribute for attribute in self.attributes if attribute.required))
 
 
 class Place(Struct, frozen=True):
@@ -119,11 +121,14 @@ class ResourceType(Struct, frozen=True, eq=False):
     places: every way to write a place, in lower case: plain, below its URI with colon or (RX-09) with dot,
     and extension attributes without URI where the name is unambiguous (FI-30, core names win).
     order: rank of a top-level name or qualified extension attribute; changes are listed by it.
-    required, immutable: top-level attributes with that characteristic.
+    required_parts, immutable, read_only, unique, always, on_request: places with that characteristic. Members
+    are kept elsewhere and have none; userName, whose uniqueness has a column of its own, is not among `unique`;
+    of what is readOnly only whole attributes count, without the service's own.
     has_members: whether its resources have members, as groups do; those are kept as edges.
     stream: the kind of its resources' streams: `users` of `users/7f3a`.
     prepare_whole: by top-level name or extension URI; see `Attribute.prepare_whole`.
-    never_returned: lower-case names of attributes that are written but not read, such as password.
+    unkept: attributes that are written but never read, such as password, with their paths: no value of theirs is
+    stored. never_returned: their names in lower case.
     """
 
     name: str
@@ -136,8 +141,13 @@ class ResourceType(Struct, frozen=True, eq=False):
     containers: dict[str, Schema] = {}
     places: dict[str, Place] = {}
     order: dict[str, int] = {}
-    required: tuple[Attribute, ...] = ()
+    required_parts: tuple[Place, ...] = ()
     immutable: tuple[Place, ...] = ()
+    read_only: tuple[Place, ...] = ()
+    unique: tuple[Place, ...] = ()
+    always: tuple[Place, ...] = ()
+    on_request: tuple[Place, ...] = ()
+    unkept: dict[Attribute, str] = {}
     never_returned: frozenset[str] = frozenset()
     prepare_whole: dict[str, Callable[[Any], Any]] = {}
     has_members: bool = False
@@ -147,22 +157,21 @@ class ResourceType(Struct, frozen=True, eq=False):
         top = (*self.common, *self.schema.attributes)
         extensions = [schema for schema, _ in self.extensions]
         qualified = [(schema.id, attribute) for schema in extensions for attribute in schema.attributes]
-        everything = [*top, *(attribute for _, attribute in qualified)]
         ranks = [attribute.name for attribute in top] + [f"{urn}:{a.name}" for urn, a in qualified]
         force_setattr(self, "core", {attribute.name.lower(): attribute for attribute in top})
         force_setattr(self, "containers", {schema.id.lower(): schema for schema in extensions})
         force_setattr(self, "places", _places(self.schema.id, top, qualified))
         force_setattr(self, "order", {name: rank for rank, name in enumerate(ranks)})
-        force_setattr(self, "required", tuple(a for a in self.schema.attributes if a.required))
         force_setattr(self, "prepare_whole", _prepare_whole(top, extensions))
-        force_setattr(self, "immutable", tuple(_immutable(top, qualified)))
         force_setattr(self, "has_members", any(attribute.edges for attribute in top))
         force_setattr(self, "stream", self.endpoint[1:].lower())
-        force_setattr(
-            self,
-            "never_returned",
-            frozenset(attribute.name.lower() for attribute in everything if attribute.returned == "never"),
-        )
+        own = list(_every_place([*((None, attribute) for attribute in self.schema.attributes), *qualified]))
+        for name, places in _by_characteristic(own).items():
+            force_setattr(self, name, places)
+        whole = [*(Place(None, attribute) for attribute in self.common), *own]
+        force_setattr(self, "always", tuple(place for place in whole if place.leaf.returned == "always"))
+        force_setattr(self, "unkept", {place.leaf: place.path for place in own if place.leaf.returned == "never"})
+        force_setattr(self, "never_returned", frozenset(attribute.name.lower() for attribute in self.unkept))
 
     def __repr__(self) -> str:
         return f"ResourceType({self.name})"
@@ -176,13 +185,24 @@ def _prepare_whole(top: tuple[Attribute, ...], extensions: list[Schema]) -> dict
     return whole
 
 
-def _immutable(top: tuple[Attribute, ...], qualified: list[tuple[str, Attribute]]) -> Iterator[Place]:
-    for attribute in top:
-        if attribute.mutability == "immutable":
-            yield Place(None, attribute)
-    for urn, attribute in qualified:
-        if attribute.mutability == "immutable":
-            yield Place(urn, attribute)
+def _every_place(attributes: "list[tuple[str | None, Attribute]]") -> Iterator[Place]:
+    """Every attribute and every sub-attribute, each once."""
+    for urn, attribute in attributes:
+        yield Place(urn, attribute)
+        for sub in attribute.sub_attributes:
+            yield Place(urn, attribute, sub)
+
+
+def _by_characteristic(own: list[Place]) -> dict[str, tuple[Place, ...]]:
+    """The tuples of places that `ResourceType` derives from its schemas."""
+    stored = [place for place in own if not place.attribute.edges]
+    return {
+        "required_parts": tuple(place for place in stored if place.sub is not None and place.sub.required),
+        "immutable": tuple(place for place in stored if place.leaf.mutability == "immutable"),
+        "read_only": tuple(place for place in stored if place.sub is None and place.leaf.mutability == "readOnly"),
+        "unique": tuple(p for p in stored if p.leaf.uniqueness != "none" and not p.leaf.as_user_name),
+        "on_request": tuple(place for place in stored if place.leaf.returned == "request"),
+    }
 
 
 def _places(core_urn: str, top: tuple[Attribute, ...], qualified: list[tuple[str, Attribute]]) -> dict[str, Place]:

@@ -1,9 +1,11 @@
-"""What users and groups have in common: a resource with one attribute changed, and what a PUT leaves."""
+"""What users and groups have in common: a resource with one attribute changed, and what a change has to leave."""
 
 from typing import Any
 
-from domain.attributes import JsonObject, ResourceType
+from domain.attributes import Attribute, JsonObject, Place, ResourceType
 from domain.errors import Mutability
+from domain.events import AttributeChanged
+from domain.reading import element_key
 from domain.resources import Reading, same
 
 KEPT_WHEN_OMITTED = ("active",)  # PU-03, DEC-05: a PUT that does not mention it neither clears nor sets it.
@@ -35,14 +37,47 @@ def stored(resource: JsonObject, attribute: str) -> Any:
     return resource.get(urn, {}).get(name) if urn else resource.get(name)
 
 
+def receipts(received: tuple[str, ...]) -> list[AttributeChanged]:
+    """That values of never-returned attributes came: a change each, its value recorded nowhere (PD-16)."""
+    return [AttributeChanged(path, None, None) for path in received]
+
+
 def after_put(before: JsonObject, reading: Reading, resource_type: ResourceType) -> JsonObject:
-    """What a PUT makes of a resource: the body's values and what a PUT keeps (PU-02, PU-03).
+    """What a PUT makes of a resource: the body's values and what a PUT keeps (PU-02, PU-03, PU-05).
 
     Raises Mutability when the body does not repeat a stored immutable value (PU-06).
     """
-    for place in resource_type.immutable:
-        value = stored(before, place.path)
-        if value is not None and not same(place.attribute, value, stored(reading.resource, place.path)):
-            raise Mutability(f"{place.path} is immutable")
     kept = {name: before[name] for name in KEPT_WHEN_OMITTED if name in before and name not in reading.assigned}
-    return {**reading.resource, **kept} if kept else reading.resource
+    after = {**reading.resource, **kept} if kept else reading.resource
+    for place in resource_type.read_only:
+        value = stored(before, place.path)
+        if value is not None:  # Written while the attribute could be.
+            after = assigned(after, place.path, value)
+    check_immutable(before, after, resource_type)
+    return after
+
+
+def check_immutable(before: JsonObject, after: JsonObject, resource_type: ResourceType) -> None:
+    """Raise Mutability where a stored immutable value would change.
+
+    A part of a multi-valued attribute is immutable as long as its element is there: elements come and go.
+    """
+    for place in resource_type.immutable:
+        whole = Place(place.extension, place.attribute).path
+        old, new = stored(before, whole), stored(after, whole)
+        if old is None or old is new:
+            continue
+        if place.sub is None:
+            kept = same(place.attribute, old, new)
+        elif place.attribute.multi_valued:
+            kept = _same_parts(place.attribute, place.sub.name, old, new or [])
+        else:
+            kept = place.sub.name not in old or old[place.sub.name] == (new or {}).get(place.sub.name)
+        if not kept:
+            raise Mutability(f"{place.path} is immutable")
+
+
+def _same_parts(attribute: Attribute, name: str, old: list[JsonObject], new: list[JsonObject]) -> bool:
+    """Whether elements that are in both lists have the same part, where it was assigned."""
+    parts = {element_key(attribute, element): element[name] for element in old if name in element}
+    return all(parts.get(element_key(attribute, each), each.get(name)) == each.get(name) for each in new)

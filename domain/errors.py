@@ -221,3 +221,10 @@ class Unavailable(ScimError):
 
     def __init__(self, retry_after_s: int = 5, detail: str = "temporarily unavailable, try again") -> None:
         super().__init__(detail, {"Retry-After": str(retry_after_s)})
+
+
+class OutdatedSchema(Unavailable):
+    """What is stored has an attribute that this process does not know yet: its tenant has just declared it."""
+
+    def __init__(self) -> None:
+        super().__init__(1, "the schemas of the tenant have just changed, try again")

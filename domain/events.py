@@ -37,11 +37,23 @@ class GroupCreated(Event, frozen=True):
     resource: dict[str, Any]
 
 
+class ResourceCreated(Event, frozen=True):
+    """A resource of a type that its tenant declared exists from here on.
+
+    resource_type: the type's name. resource: as in `UserCreated`.
+    """
+
+    resource_type: str
+    resource_id: str
+    resource: dict[str, Any]
+
+
 class AttributeChanged(Event, frozen=True):
     """One attribute of a resource took a new value.
 
     attribute: the canonical top-level name, or schema URI, colon and name for an extension attribute.
-    before, after: whole values; None while unassigned. For `password` both are None: it is a receipt.
+    before, after: whole values; None while unassigned. Of what is never returned, such as `password`, both are
+    None: it is a receipt.
     Source: RFC 7643 §2.1 (names), §2.5 (unassigned values).
     """
 
@@ -67,6 +79,10 @@ class Reactivated(Event, frozen=True):
 
 class UserDeleted(Event, frozen=True):
     """The user is gone from SCIM. Its memberships end with `MembershipRemoved` of the same request."""
+
+
+class ResourceDeleted(Event, frozen=True):
+    """A resource of a type that its tenant declared is gone from SCIM."""
 
 
 class GroupDeleted(Event, frozen=True):
@@ -166,11 +182,30 @@ class SettingChanged(Event, frozen=True):
     after: Any
 
 
-UserEvent = UserCreated | AttributeChanged | Deactivated | Reactivated | UserDeleted
+class SchemaDeclared(Event, frozen=True):
+    """The tenant has a schema of its own, or another revision of one.
+
+    schema: as /Schemas publishes it (RFC 7643 §7), without meta.
+    """
+
+    schema: dict[str, Any]
+
+
+class ResourceTypeDeclared(Event, frozen=True):
+    """The tenant has a resource type of its own, or a type has further extensions.
+
+    resource_type: as /ResourceTypes publishes it (RFC 7643 §6), without meta.
+    """
+
+    resource_type: dict[str, Any]
+
+
+UserEvent = UserCreated | ResourceCreated | AttributeChanged | Deactivated | Reactivated | UserDeleted | ResourceDeleted
 GroupEvent = GroupCreated | AttributeChanged | MembershipAdded | MembershipRemoved | GroupDeleted
 RequestEvent = RequestUnchanged | RequestRefused
 ClientEvent = ClientRegistered | ClientSecretIssued | ClientSecretRevoked | ClientRevoked
-TenantEvent = TokenIssued | TokenRevoked | SettingChanged | ClientEvent
+Declared = SchemaDeclared | ResourceTypeDeclared
+TenantEvent = TokenIssued | TokenRevoked | SettingChanged | ClientEvent | Declared
 
 EVENTS: tuple[type[Event], ...] = (
     UserCreated,
@@ -191,5 +226,9 @@ EVENTS: tuple[type[Event], ...] = (
     ClientSecretIssued,
     ClientSecretRevoked,
     ClientRevoked,
+    ResourceCreated,
+    ResourceDeleted,
+    SchemaDeclared,
+    ResourceTypeDeclared,
 )
 EVENT_BY_NAME: dict[str, type[Event]] = {event.__name__: event for event in EVENTS}

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from domain.applying import Patched
 from domain.attributes import JsonObject, ResourceType
-from domain.changes import after_put, assigned
+from domain.changes import after_put, assigned, receipts
 from domain.errors import InvalidValue, NoSuchResource
 from domain.events import (
     AttributeChanged,
@@ -34,21 +34,21 @@ class Group(Struct, frozen=True):
 
 def create(group_id: str, reading: Reading) -> list[GroupEvent]:
     """A group with this id comes to be; its members follow with `member_events`."""
-    return [GroupCreated(group_id, reading.resource)]
+    return [GroupCreated(group_id, reading.resource), *receipts(reading.received)]
 
 
 def replace(group: Group | None, reading: Reading, resource_type: ResourceType) -> list[GroupEvent]:
     """PUT, without its members: what the body omits is cleared (PU-03)."""
     if group is None:
         raise NoSuchResource()
-    return _changes(group, after_put(group.resource, reading, resource_type), resource_type)
+    return _changes(group, after_put(group.resource, reading, resource_type), reading.received, resource_type)
 
 
 def change(group: Group | None, patched: Patched, resource_type: ResourceType) -> list[GroupEvent]:
     """PATCH, without its members: the net effect of all operations."""
     if group is None:
         raise NoSuchResource()
-    return _changes(group, patched.resource, resource_type)
+    return _changes(group, patched.resource, patched.received, resource_type)
 
 
 def delete(group: Group | None) -> list[GroupEvent]:
@@ -74,9 +74,11 @@ def member_events(
     return ends + [MembershipAdded(member_id, member_types[member_id]) for member_id in added]
 
 
-def _changes(group: Group, after: JsonObject, resource_type: ResourceType) -> list[GroupEvent]:
+def _changes(
+    group: Group, after: JsonObject, received: tuple[str, ...], resource_type: ResourceType
+) -> list[GroupEvent]:
     changes = difference(group.resource, after, resource_type)
-    return [AttributeChanged(attribute, old, new) for attribute, old, new in changes]
+    return [*(AttributeChanged(attribute, old, new) for attribute, old, new in changes), *receipts(received)]
 
 
 def evolve(group: Group | None, event: GroupEvent) -> Group | None:

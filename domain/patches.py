@@ -57,7 +57,7 @@ def read_patch(body: JsonObject, resource_type: ResourceType, profile: Profile) 
         resource_type=resource_type,
         profile=profile,
         steps=tuple(reading.steps),
-        password_given=reading.password_given,
+        received=tuple(resource_type.unkept[attribute] for attribute in reading.reader.received),
         members=member_change(reading.members) if reading.members else None,
         operations_text=reading.texts,
         quirks=tuple(reading.reader.quirks),
@@ -68,14 +68,13 @@ def read_patch(body: JsonObject, resource_type: ResourceType, profile: Profile) 
 class _Reading:
     """One message being read."""
 
-    __slots__ = ("members", "password_given", "reader", "resource_type", "steps", "texts")
+    __slots__ = ("members", "reader", "resource_type", "steps", "texts")
 
     def __init__(self, resource_type: ResourceType, profile: Profile) -> None:
         self.resource_type = resource_type
         self.reader = Reader(profile)
         self.steps: list[Step] = []
         self.members: list[MemberStep] = []
-        self.password_given = False
         self.texts: list[str] = []
 
     def operations(self, body: JsonObject) -> list[Any]:
@@ -193,10 +192,9 @@ class _Reading:
             _check_schemas_step(op, value)
         elif attribute.edges:
             self.member_step(op, path, value)
-        elif attribute.returned == "never":
-            if op != "remove" and value is not None:
-                self.reader.simple(attribute, value)
-                self.password_given = True
+        elif attribute.returned == "never" or place.leaf.returned == "never":
+            if op != "remove":  # Nothing is kept, so there is nothing to remove.
+                self.reader.unkept(place.leaf, value)
         elif op == "remove":
             self.remove(path, value)
         else:
@@ -207,6 +205,8 @@ class _Reading:
         schema = path.extension
         assert schema is not None, "a path has a place or an extension"
         if op == "remove" or value is None:
+            if (schema, True) in self.resource_type.extensions:
+                raise Mutability(f"{schema.id} is required")
             self.steps.append(Step("remove", path))
             return
         if type(value) is not dict:

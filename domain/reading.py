@@ -22,14 +22,18 @@ _LITERAL = re.compile(r"\[.*", re.DOTALL)
 
 
 class Reader:
-    """Reads the values of one request and notes, by name, what it repaired and what it ignored."""
+    """Reads the values of one request and notes, by name, what it repaired and what it ignored.
 
-    __slots__ = ("ignored", "profile", "quirks")
+    received: attributes that are never returned and were given a value, which goes no further.
+    """
+
+    __slots__ = ("ignored", "profile", "quirks", "received")
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
         self.quirks: dict[str, None] = {}
         self.ignored: dict[str, None] = {}
+        self.received: dict[Attribute, None] = {}
 
     def quirk(self, name: str) -> None:
         """Note a quirk, once."""
@@ -50,6 +54,11 @@ class Reader:
         if attribute.type == "complex":
             return self.singular(attribute, value) or None
         return None if value is None else self.simple(attribute, value)
+
+    def unkept(self, attribute: Attribute, value: Any) -> None:
+        """Check a value of an attribute that is never returned, and note that there was one."""
+        if value is not None and self.value(attribute, value) is not None:
+            self.received[attribute] = None
 
     def simple(self, attribute: Attribute, value: Any) -> Any:
         """One value of a simple attribute, never None."""
@@ -103,12 +112,11 @@ class Reader:
                 self.unknown(f"{attribute.name}.{name}")
             elif sub.mutability == "readOnly":
                 continue  # As in POST and PUT, also inside a PATCH value (DEC-06).
+            elif sub.returned == "never":
+                self.unkept(sub, part)
             elif part is None:
                 if partial:
                     read[sub.name] = None
-            elif sub.multi_valued:
-                if several := self.elements(sub, part):
-                    read[sub.name] = several
             else:
                 read[sub.name] = self.simple(sub, part)
         if attribute.refers_to and "$ref" in read and is_id(str(read.get("value"))):
@@ -177,7 +185,7 @@ def element_key(attribute: Attribute, element: JsonObject) -> Any:
             if not (name == "primary" and part is False)
         )
     kind = element.get("type")
-    return attribute.value.prepare(value), kind.lower() if isinstance(kind, str) else kind
+    return attribute.value.prepare(value), kind if kind is None else attribute.subs["type"].prepare(kind)
 
 
 def _wrong(attribute: Attribute) -> InvalidValue:

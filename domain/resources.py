@@ -11,10 +11,11 @@ from typing import Any
 from msgspec import Struct
 
 from domain import profiles
-from domain.attributes import Attribute, JsonObject, ResourceType, Schema
+from domain.attributes import Attribute, JsonObject, Place, ResourceType, Schema
 from domain.bodies import parse_json, strike_out
 from domain.comparison import display_name_key, fold, name_key, prepare_user_name
-from domain.errors import InvalidSyntax, InvalidValue
+from domain.errors import InvalidSyntax, InvalidValue, OutdatedSchema
+from domain.matching import values
 from domain.profiles import Profile
 from domain.reading import Reader, element_key
 
@@ -25,6 +26,7 @@ __all__ = [
     "element_key",
     "fold",
     "member_ids",
+    "missing",
     "name_key",
     "parse_json",
     "prepare_user_name",
@@ -40,14 +42,14 @@ _SCIM_1 = "urn:scim:schemas:core:1.0"
 class Reading(Struct, frozen=True):
     """What a POST or PUT body says.
 
-    resource: see above. password_given: the value itself is not kept.
+    resource: see above. received: paths of never-returned attributes, such as password, that were given a value.
     members: ids, each once, in their order; None when the body does not mention them.
     assigned: canonical names the body mentions, also with null; extension attributes as `urn:…:name`.
     quirks, ignored: by name, for the cause.
     """
 
     resource: JsonObject
-    password_given: bool
+    received: tuple[str, ...]
     members: tuple[str, ...] | None
     assigned: frozenset[str]
     quirks: tuple[str, ...]
@@ -64,7 +66,6 @@ def read_resource(body: JsonObject, resource_type: ResourceType, profile: Profil
     reader = Reader(profile)
     resource: JsonObject = {}
     assigned: set[str] = set()
-    password_given = False
     members: tuple[str, ...] | None = None
     core = resource_type.core
     for key, value in body.items():
@@ -85,17 +86,16 @@ def read_resource(body: JsonObject, resource_type: ResourceType, profile: Profil
         elif value is None:
             continue
         elif attribute.returned == "never":
-            reader.simple(attribute, value)
-            password_given = True
+            reader.unkept(attribute, value)
         else:
             read = reader.value(attribute, value)
             if read is not None:
                 resource[name] = read
     _check_schemas(reader, body, resource_type, resource)
-    for attribute in resource_type.required:
-        if not resource.get(attribute.name):
-            raise InvalidValue(f"{attribute.name} is required")
-    return Reading(resource, password_given, members, frozenset(assigned), tuple(reader.quirks), tuple(reader.ignored))
+    if lacking := missing(resource, resource_type):
+        raise InvalidValue(f"{lacking[0]} is required")
+    received = tuple(resource_type.unkept[attribute] for attribute in reader.received)
+    return Reading(resource, received, members, frozenset(assigned), tuple(reader.quirks), tuple(reader.ignored))
 
 
 def _read_extension(reader: Reader, schema: Schema, value: Any, assigned: set[str]) -> JsonObject:
@@ -113,14 +113,33 @@ def _read_extension(reader: Reader, schema: Schema, value: Any, assigned: set[st
         if attribute.mutability == "readOnly":
             continue
         assigned.add(f"{schema.id}:{attribute.name}")
-        if part is not None:
+        if attribute.returned == "never":
+            reader.unkept(attribute, part)
+        elif part is not None:
             found = reader.value(attribute, part)
             if found is not None:
                 read[attribute.name] = found
-    for attribute in schema.attributes:
-        if attribute.required and read and not read.get(attribute.name):
-            raise InvalidValue(f"{schema.id}:{attribute.name} is required")
     return read
+
+
+def missing(resource: JsonObject, resource_type: ResourceType) -> list[str]:
+    """The paths of what is required and not there: attributes, extensions, parts of values that are there."""
+    found = [attribute.name for attribute in resource_type.schema.required if _is_empty(resource.get(attribute.name))]
+    for schema, required in resource_type.extensions:
+        container = resource.get(schema.id)
+        if container is not None:
+            found += [f"{schema.id}:{each.name}" for each in schema.required if _is_empty(container.get(each.name))]
+        elif required:
+            found.append(schema.id)
+    for place in resource_type.required_parts:
+        whole = Place(place.extension, place.attribute)
+        if place.sub and any(_is_empty(element.get(place.sub.name)) for element in values(whole, resource)):
+            found.append(place.path)
+    return found
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value == ""
 
 
 def _check_schemas(reader: Reader, body: JsonObject, resource_type: ResourceType, resource: JsonObject) -> None:
@@ -214,9 +233,12 @@ def difference(before: JsonObject, after: JsonObject, resource_type: ResourceTyp
     """What changed from one resource to another: (attribute, before, after), in the order of the schemas.
 
     Extension attributes are called `urn:…:name`. None stands for unassigned. Values that are the `same` do
-    not differ.
+    not differ. Raises OutdatedSchema for an attribute that the type does not have.
     """
-    changes = list(_differences(before, after, resource_type))
+    try:
+        changes = list(_differences(before, after, resource_type))
+    except KeyError:
+        raise OutdatedSchema from None
     if len(changes) > 1:
         changes.sort(key=lambda change: resource_type.order[change[0]])
     return changes

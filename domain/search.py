@@ -10,15 +10,19 @@ from typing import Any
 from zlib import crc32
 
 from domain.attributes import JsonObject, ResourceType
+from domain.errors import OutdatedSchema
 from domain.expressions import Literal
 
 LEFT_OUT = "active"
 
 
 def search_document(resource: JsonObject, resource_type: ResourceType) -> JsonObject:
-    """The resource in comparable form."""
+    """The resource in comparable form. Raises OutdatedSchema for an attribute that the type does not have."""
     prepare = resource_type.prepare_whole
-    return {name: prepare[name](value) for name, value in resource.items() if name != LEFT_OUT}
+    try:
+        return {name: prepare[name](value) for name, value in resource.items() if name != LEFT_OUT}
+    except KeyError:
+        raise OutdatedSchema from None
 
 
 def search_term(tenant_id: int, path: str, value: Literal) -> int:

@@ -1,6 +1,6 @@
 """Which attributes an answer shows: `attributes` and `excludedAttributes` (RFC 7644 §3.4.2.5, §3.9)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -15,14 +15,24 @@ class Selection(Struct, frozen=True):
     """What a client asked to see.
 
     tree: canonical names and their parts. excluded: whether these are left out, or alone are shown.
+    unnamed: attributes that are returned on request only and were not named, by path; left out besides.
     """
 
     tree: Tree
     excluded: bool
+    unnamed: dict[str, Place] = {}
 
     def shows(self, name: str) -> bool:
         """Whether anything of a top-level attribute is shown; so that members need not be loaded (PJ-10)."""
         return self.tree.get(name, ...) is not None if self.excluded else name in self.tree
+
+    def after_writing(self, written: Collection[str]) -> "Selection":
+        """The same for the answer to a write, which shows what it wrote also where that is returned on request (PJ-09).
+
+        written: paths of attributes, as in `Reading.assigned`.
+        """
+        still = {path: place for path, place in self.unnamed.items() if _whole(place) not in written}
+        return Selection(self.tree, self.excluded, still)
 
 
 def read_selection(
@@ -38,16 +48,12 @@ def read_selection(
     wanted, unwanted = _names(attributes), _names(excluded_attributes)
     if wanted and unwanted:
         raise InvalidValue("attributes and excludedAttributes exclude each other")
-    hidden = _on_request(resource_type)
     if wanted:
-        tree = _tree([*wanted, *_always(resource_type)], resource_type)
-        return Selection(_without_never(tree, resource_type), False)
-    if unwanted or hidden:
-        tree = _tree([*unwanted, *hidden], resource_type)
-        for name in _always(resource_type):
-            tree.pop(name, None)
-        return Selection(tree, True)
-    return None
+        return _shown(wanted, resource_type)
+    on_request = {place.path: place for place in resource_type.on_request}
+    if not unwanted:
+        return Selection({}, True, on_request) if on_request else None
+    return Selection(_tree(_left_out(unwanted, resource_type)), True, on_request)
 
 
 def project(representation: JsonObject, selection: Selection | None) -> JsonObject:
@@ -55,6 +61,8 @@ def project(representation: JsonObject, selection: Selection | None) -> JsonObje
     if selection is None:
         return representation
     shown: JsonObject = _pruned(representation, selection.tree, selection.excluded)
+    if selection.unnamed:
+        shown = _pruned(shown, _tree(map(_steps, selection.unnamed.values())), True)
     return shown
 
 
@@ -67,33 +75,56 @@ def _names(given: Sequence[str] | str | None) -> list[str]:
     return [name for text in texts for part in text.split(",") if (name := part.strip())]
 
 
-def _always(resource_type: ResourceType) -> list[str]:
-    return [a.name for a in resource_type.core.values() if a.returned == "always"]
+def _shown(names: Sequence[str], resource_type: ResourceType) -> Selection:
+    """What the names ask for, and what is always returned: of a part that is, only where its attribute is shown."""
+    steps = [found for name in names if (found := _named(name, resource_type))]
+    tree = _tree([*steps, *(_steps(place) for place in resource_type.always if place.sub is None)])
+    for place in resource_type.always:
+        if place.sub is not None and _inner(tree, _steps(place)[:-1]) is not None:
+            _plant(tree, _steps(place))
+    asked = {resource_type.places[name.lower()].path for name in names if name.lower() in resource_type.places}
+    unnamed = {place.path: place for place in resource_type.on_request if place.path not in asked}
+    return Selection(tree, False, unnamed)
 
 
-def _on_request(resource_type: ResourceType) -> list[str]:
-    return [p.path for p in resource_type.places.values() if p.leaf.returned == "request"]
-
-
-def _without_never(tree: Tree, resource_type: ResourceType) -> Tree:
-    return {name: part for name, part in tree.items() if name.lower() not in resource_type.never_returned}
-
-
-def _tree(names: Sequence[str], resource_type: ResourceType) -> Tree:
-    tree: Tree = {}
+def _left_out(names: Sequence[str], resource_type: ResourceType) -> Iterable[list[str]]:
+    """The steps to what the names leave out, around what is always returned."""
     for name in names:
         place = resource_type.places.get(name.lower())
         container = resource_type.containers.get(name.lower())
         if container is not None:
-            tree[container.id] = None
-        elif place is not None:
-            _plant(tree, _steps(place))
-    return tree
+            kept = {place.attribute.name for place in resource_type.always if place.extension == container.id}
+            if not kept:
+                yield [container.id]
+            yield from ([container.id, a.name] for a in container.attributes if kept and a.name not in kept)
+        elif place is not None and place.leaf.returned != "always":
+            yield _steps(place)
+
+
+def _named(name: str, resource_type: ResourceType) -> list[str] | None:
+    place = resource_type.places.get(name.lower())
+    container = resource_type.containers.get(name.lower())
+    if container is not None:
+        return [container.id]
+    if place is None or place.attribute in resource_type.unkept or place.leaf in resource_type.unkept:
+        return None  # PJ-08
+    return _steps(place)
 
 
 def _steps(place: Place) -> list[str]:
     steps = [place.attribute.name] if place.extension is None else [place.extension, place.attribute.name]
     return steps if place.sub is None else [*steps, place.sub.name]
+
+
+def _whole(place: Place) -> str:
+    return Place(place.extension, place.attribute).path
+
+
+def _tree(paths: Iterable[list[str]]) -> Tree:
+    tree: Tree = {}
+    for steps in paths:
+        _plant(tree, steps)
+    return tree
 
 
 def _plant(tree: Tree, steps: list[str]) -> None:
@@ -104,6 +135,16 @@ def _plant(tree: Tree, steps: list[str]) -> None:
             return
         tree = inner
     tree[steps[-1]] = None
+
+
+def _inner(tree: Tree, steps: list[str]) -> Tree | None:
+    """The parts that are named at a path; None where nothing is, or the whole."""
+    for step in steps:
+        inner = tree.get(step)
+        if inner is None:
+            return None
+        tree = inner
+    return tree
 
 
 def _pruned(value: Any, tree: Tree, excluded: bool) -> Any:

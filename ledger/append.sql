@@ -6,7 +6,8 @@
 -- at 8 would then never see 7. It locks one tenant, not the table, and does not change the row: an updated head row
 -- slows eightfold while anybody holds a snapshot. Size and last time are those of the newest entry.
 --
--- Arrays are columns of one table each, prefix_column; a null array means that the batch has none of them.
+-- Arrays are columns of one table each, prefix_column; a null array means that the batch has none of them. What is
+-- rare comes in one jsonb, because a function has at most 100 arguments.
 -- `entry` columns count the batch's entries from 0: an entry's position is size + entry.
 
 drop function if exists ledger_append;
@@ -30,8 +31,10 @@ create function ledger_append(
     setting_job integer[], setting_unique_names boolean[],
     -- no inactive user has this externalId
     left_job integer[], left_key bytea[],
-    -- stream has exactly so many entries (streams that have no directory row)
-    stream_job integer[], stream_name text[], stream_version integer[],
+    -- rare: "streams" have exactly so many entries (those that have no directory row): {job, stream, version};
+    -- "values", unique ones, are free or given up by the same job, and then held: {job, key, holder};
+    -- "released", the keys that are given up: {key}
+    rare jsonb,
     -- entries. version counts from `bump`'s base for entries of bumped groups, is absolute otherwise
     entry_stream text[], entry_version integer[], entry_bump integer[], entry_type text[], entry_subject uuid[],
     entry_request uuid[], entry_actor text[], entry_commitment bytea[], entry_payload bytea[], entry_key uuid[],
@@ -40,7 +43,7 @@ create function ledger_append(
     -- directory rows
     new_user_id uuid[], new_user_version integer[], new_user_entry integer[], new_user_last_entry integer[],
     new_user_name_key bytea[], new_user_external_id_key bytea[], new_user_active boolean[],
-    new_user_document bytea[], new_user_search text[], new_user_terms text[],
+    new_user_document bytea[], new_user_search text[], new_user_terms text[], new_user_type text[],
     changed_user_id uuid[], changed_user_version integer[], changed_user_entry integer[],
     changed_user_name_key bytea[], changed_user_external_id_key bytea[], changed_user_active boolean[],
     changed_user_document bytea[], changed_user_search text[], changed_user_terms text[],
@@ -142,15 +145,22 @@ begin
         failed := failed || v_failed;
     end if;
     if left_job is not null then
+        -- The type as an expression: as a condition it would let a small table's plan read the index for lists.
         select array_agg(x.job) into v_failed
           from unnest(left_job, left_key) x(job, key)
          where exists (select from users u
-                        where u.tenant_id = p_tenant and u.external_id_key = x.key and u.active = false);
+                        where u.tenant_id = p_tenant and u.external_id_key = x.key and u.active = false
+                          and u.resource_type || '' = 'User');
         failed := failed || v_failed;
     end if;
-    if stream_job is not null then
+    if rare is not null then
         select array_agg(x.job) into v_failed
-          from unnest(stream_job, stream_name, stream_version) x(job, stream, version)
+          from jsonb_to_recordset(rare -> 'values') x(job integer, key text)
+          join unique_values v on v.tenant_id = p_tenant and v.key = decode(x.key, 'hex')
+         where not exists (select from jsonb_to_recordset(rare -> 'released') r(key text) where r.key = x.key);
+        failed := failed || v_failed;
+        select array_agg(x.job) into v_failed
+          from jsonb_to_recordset(rare -> 'streams') x(job integer, stream text, version integer)
          where x.version <> coalesce((select e.stream_version from entries e
                                        where e.tenant_id = p_tenant and e.stream = x.stream
                                        order by e.stream_version desc limit 1), 0);
@@ -205,6 +215,13 @@ begin
          where m.tenant_id = p_tenant and m.group_id = x.id and m.to_position is null;
         delete from groups g using unnest(gone_group_id) x(id) where g.tenant_id = p_tenant and g.id = x.id;
     end if;
+    if rare is not null then
+        delete from unique_values v using jsonb_to_recordset(rare -> 'released') x(key text)
+         where v.tenant_id = p_tenant and v.key = decode(x.key, 'hex');
+        insert into unique_values (tenant_id, key, resource_id)
+        select p_tenant, decode(x.key, 'hex'), x.holder
+          from jsonb_to_recordset(rare -> 'values') x(key text, holder uuid);
+    end if;
     if changed_user_id is not null then
         update users u
            set version = x.version, position = size + x.entry, modified_at = recorded, user_name_key = x.name_key,
@@ -218,13 +235,13 @@ begin
     end if;
     if new_user_id is not null then
         insert into users (tenant_id, id, version, position, created_position, created_at, modified_at,
-                           user_name_key, external_id_key, active, document, search, search_terms)
+                           user_name_key, external_id_key, active, document, search, search_terms, resource_type)
         select p_tenant, x.id, x.version, size + x.last_entry, size + x.entry, recorded, recorded, x.name_key,
-               x.external_id_key, x.active, x.document, x.search::jsonb, x.terms::bigint[]
+               x.external_id_key, x.active, x.document, x.search::jsonb, x.terms::bigint[], x.type
           from unnest(new_user_id, new_user_version, new_user_entry, new_user_last_entry, new_user_name_key,
                       new_user_external_id_key, new_user_active, new_user_document, new_user_search,
-                      new_user_terms)
-               x(id, version, entry, last_entry, name_key, external_id_key, active, document, search, terms);
+                      new_user_terms, new_user_type)
+               x(id, version, entry, last_entry, name_key, external_id_key, active, document, search, terms, type);
     end if;
     if bump_group is not null then
         update groups g

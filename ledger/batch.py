@@ -5,9 +5,19 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
+from psycopg.types.json import Jsonb
 
 from ledger.arrays import booleans, byteas, integers, texts, uuids
 from ledger.jobs import Job, UserRow
+
+
+def rare(rows: Sequence[tuple[str, dict[str, Any]]]) -> Jsonb:
+    """Pack what few batches have: (name, row)."""
+    named: dict[str, list[dict[str, Any]]] = {"streams": [], "values": [], "released": []}
+    for name, row in rows:
+        named[name].append(row)
+    return Jsonb(named)
+
 
 # The function's arguments after tenant and clock, in its order, with how each is packed.
 _COLUMNS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
@@ -20,7 +30,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("name_job", integers), ("name_key", byteas), ("name_holder", uuids), ("name_group", booleans),
     ("setting_job", integers), ("setting_unique_names", booleans),
     ("left_job", integers), ("left_key", byteas),
-    ("stream_job", integers), ("stream_name", texts), ("stream_version", integers),
+    ("rare", rare),
     ("entry_stream", texts), ("entry_version", integers), ("entry_bump", integers), ("entry_type", texts),
     ("entry_subject", uuids), ("entry_request", uuids), ("entry_actor", texts), ("entry_commitment", byteas),
     ("entry_payload", byteas), ("entry_key", uuids),
@@ -28,7 +38,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("new_user_id", uuids), ("new_user_version", integers), ("new_user_entry", integers),
     ("new_user_last_entry", integers), ("new_user_name_key", byteas), ("new_user_external_id_key", byteas),
     ("new_user_active", booleans), ("new_user_document", byteas), ("new_user_search", texts),
-    ("new_user_terms", texts),
+    ("new_user_terms", texts), ("new_user_type", texts),
     ("changed_user_id", uuids), ("changed_user_version", integers), ("changed_user_entry", integers),
     ("changed_user_name_key", byteas), ("changed_user_external_id_key", byteas),
     ("changed_user_active", booleans), ("changed_user_document", byteas), ("changed_user_search", texts),
@@ -136,8 +146,12 @@ class Batch:
             self._row(_SETTING, (number, changed.unique_name_key is not None))
         for key in job.left:
             self._row(("left_job", "left_key"), (number, key))
-        for stream in job.streams_at:
-            self._row(("stream_job", "stream_name", "stream_version"), (number, *stream))
+        for stream, version in job.streams_at:
+            self._add("rare", ("streams", {"job": number, "stream": stream, "version": version}))
+        for key, holder in job.values:
+            self._add("rare", ("values", {"job": number, "key": key.hex(), "holder": holder}))
+        for key in job.released:
+            self._add("rare", ("released", {"key": key.hex()}))
 
     def _entries(self, job: Job) -> None:
         """Lay down the job's entries; those of bumped groups count on from the batch's earlier jobs."""
@@ -175,7 +189,8 @@ class Batch:
     def _rows(self, job: Job) -> None:
         first, turns = self.first_entry[-1], self.group_turn[-1]
         for row, created, last in job.new_users:
-            self._row(_NEW_USER, (row.id, row.version, first + created, first + last, *_user_columns(row)))
+            columns = (row.id, row.version, first + created, first + last, *_user_columns(row), row.resource_type)
+            self._row(_NEW_USER, columns)
         for row, entry in job.changed_users:
             self._row(_CHANGED_USER, (row.id, row.version, first + entry, *_user_columns(row)))
         for group, created, last in job.new_groups:

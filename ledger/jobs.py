@@ -13,16 +13,20 @@ from domain.events import Event
 
 
 class UserRow(Struct):
-    """A row of `users`, but for what the append fills in (positions, times)."""
+    """A row of `users`, but for what the append fills in (positions, times).
+
+    name_key: of users only; resources of a tenant's own type have none.
+    """
 
     id: str
     version: int
-    name_key: bytes
+    name_key: bytes | None
     external_id_key: bytes | None
     active: bool | None
     document: bytes
     search: str
     terms: str  # A Postgres array literal.
+    resource_type: str = "User"
 
 
 class GroupRow(Struct):
@@ -87,8 +91,8 @@ class Job:
 
     __slots__ = (
         "actor", "changed_groups", "changed_users", "closed", "edges", "entries", "existing", "gone_groups",
-        "gone_users", "groups_at", "held", "left", "names", "new_groups", "new_users", "opened", "received",
-        "request_id", "streams_at", "subject_keys", "tenant_id", "users_at",
+        "gone_users", "groups_at", "held", "left", "names", "new_groups", "new_users", "opened", "received", "released",
+        "request_id", "streams_at", "subject_keys", "tenant_id", "users_at", "values",
     )  # fmt: skip
 
     def __init__(self, tenant_id: int, request_id: str, actor: str) -> None:
@@ -106,8 +110,10 @@ class Job:
         self.held: list[tuple[str, int]] = []  # (member, how many open memberships)
         self.names: list[tuple[bytes, str, bool]] = []  # (key, who may hold it, is a group's)
         self.left: list[bytes] = []  # Keys of externalIds that no inactive user may have.
+        self.values: list[tuple[bytes, str]] = []  # (key of a unique value, who holds it from then on)
         self.streams_at: list[tuple[str, int]] = []  # (stream, version)
         # Directory rows; the numbers are indexes into `entries`.
+        self.released: list[bytes] = []  # Keys of unique values that nobody holds any longer.
         self.new_users: list[tuple[UserRow, int, int]] = []  # (row, created by, last changed by)
         self.changed_users: list[tuple[UserRow, int]] = []
         self.gone_users: list[str] = []
@@ -142,6 +148,10 @@ class Job:
             yield ("held", member_id), Touch.CHANGES
         for key, _, is_group in self.names:
             yield ("name", key, is_group), Touch.CHANGES
+        for key, _ in self.values:
+            yield ("value", key), Touch.CHANGES
+        for key in self.released:
+            yield ("value", key), Touch.CHANGES
         for stream, _ in self.streams_at:
             yield ("stream", stream), Touch.CHANGES
 

@@ -18,6 +18,7 @@ from ledger.arrays import byteas, integers, texts, uuids
 from ledger.connections import KeptConnection, answered_within, is_lost
 from ledger.writer import Unreachable
 
+USER = "User"
 PLANS_LIVE_S = 1.0
 _ANSWER_S = 5.0  # A point read takes a thousandth of it: whoever waits longer is told to come again.
 
@@ -126,8 +127,9 @@ class StoredGroup(StoredResource):
 _BELONGS = (
     "exists(select from memberships m where m.tenant_id = r.tenant_id and m.member_id = r.id and m.to_position is null)"
 )
-_USER = f"r.id::text, r.version, r.created_at, r.modified_at, r.document, {_BELONGS}"
-_GROUP = _USER + ", r.attribute_version, r.member_count"
+_RESOURCE = f"r.id::text, r.version, r.created_at, r.modified_at, r.document, {_BELONGS}"
+_USER = f"r.resource_type, {_RESOURCE}"
+_GROUP = _RESOURCE + ", r.attribute_version, r.member_count"
 _KEYS = "from unnest(%b, %b) k(tenant_id, key) join"
 
 _QUERIES: dict[str, tuple[str, Sequence[Callable[[Any], Any]]]] = {
@@ -164,12 +166,14 @@ _QUERIES: dict[str, tuple[str, Sequence[Callable[[Any], Any]]]] = {
         "on r.tenant_id = k.tenant_id and r.external_id_key = k.key order by r.created_position",
         (integers, byteas),
     ),
-    # Open edges and what the member is: (group, member) → (edge is open, is a user, is a group).
+    # Open edges and what the member is: (group, member) → (edge is open, is a user, is a group). The type is no
+    # condition: on a small table the partial index for lists would be as good as the key, and the plan then stays.
     "edge": (
         "select k.tenant_id, k.grp::text, k.member::text, "
         "exists(select from memberships m where m.tenant_id = k.tenant_id and m.group_id = k.grp "
         "and m.member_id = k.member and m.to_position is null), "
-        "exists(select from users u where u.tenant_id = k.tenant_id and u.id = k.member), "
+        "coalesce((select u.resource_type from users u where u.tenant_id = k.tenant_id and u.id = k.member) = 'User', "
+        "false), "
         "exists(select from groups g where g.tenant_id = k.tenant_id and g.id = k.member) "
         "from unnest(%b, %b, %b) k(tenant_id, grp, member)",
         (integers, uuids, uuids),
@@ -202,13 +206,25 @@ _QUERIES: dict[str, tuple[str, Sequence[Callable[[Any], Any]]]] = {
     ),
     # A bearer token and its tenant: (slug, hash of the secret). Who acts with an access token is its client.
     "token": (
-        "select k.slug, k.hash, t.tenant_id, t.origin, t.settings, tk.key_id::text, tk.wrapped, "
+        "select k.slug, k.hash, t.tenant_id, t.origin, t.settings, t.schema_revision, tk.key_id::text, tk.wrapped, "
         "coalesce(o.client_id, o.token_id)::text, o.label, o.scopes, o.profile, o.expires_at, o.user_id::text, "
         "o.revoked_at "
         "from unnest(%b, %b) k(slug, hash) join tenants t on t.slug = k.slug "
         "join tenant_keys tk on tk.tenant_id = t.tenant_id "
         "join tokens o on o.tenant_id = t.tenant_id and o.secret_hash = k.hash",
         (texts, byteas),
+    ),
+    # Who holds a unique value.
+    "value": (
+        "select k.tenant_id, k.key, v.resource_id::text from unnest(%b, %b) k(tenant_id, key) "
+        "join unique_values v on v.tenant_id = k.tenant_id and v.key = k.key",
+        (integers, byteas),
+    ),
+    # What a tenant declared, in the order in which it came to be: (kind, document).
+    "declared": (
+        "select k.tenant_id, d.kind, d.document from unnest(%b) k(tenant_id) "
+        "join schema_declarations d on d.tenant_id = k.tenant_id order by d.since",
+        (integers,),
     ),
 }
 
@@ -221,23 +237,24 @@ class Lookups:
         self._lanes = {name: Lane(self._connections[name], *query) for name, query in _QUERIES.items()}
         self._token = self._lanes["token"]
 
-    async def user(self, tenant_id: int, user_id: str) -> StoredResource | None:
-        """Return a user for reading."""
+    async def user(self, tenant_id: int, user_id: str, kind: str = USER) -> StoredResource | None:
+        """Return a user for reading. kind: the name of the resource type it has to be of, also below."""
         rows = await self._lanes["user"].get(tenant_id, user_id)
-        return StoredResource(*rows[0]) if rows else None
+        return StoredResource(*rows[0][1:]) if rows and rows[0][0] == kind else None
 
-    async def user_to_change(self, tenant_id: int, user_id: str) -> StoredUser | None:
+    async def user_to_change(self, tenant_id: int, user_id: str, kind: str = USER) -> StoredUser | None:
         """Return a user with its key."""
         rows = await self._lanes["user_to_change"].get(tenant_id, user_id)
-        return StoredUser(*rows[0]) if rows else None
+        return StoredUser(*rows[0][1:]) if rows and rows[0][0] == kind else None
 
     async def users_by_name(self, tenant_id: int, key: bytes) -> list[StoredResource]:
         """Return the user of a userName key, if any."""
-        return [StoredResource(*row) for row in await self._lanes["user_by_name"].get(tenant_id, key)]
+        return [StoredResource(*row[1:]) for row in await self._lanes["user_by_name"].get(tenant_id, key)]
 
-    async def users_by_external_id(self, tenant_id: int, key: bytes) -> list[StoredResource]:
+    async def users_by_external_id(self, tenant_id: int, key: bytes, kind: str = USER) -> list[StoredResource]:
         """Return the users of an externalId key."""
-        return [StoredResource(*row) for row in await self._lanes["user_by_external_id"].get(tenant_id, key)]
+        rows = await self._lanes["user_by_external_id"].get(tenant_id, key)
+        return [StoredResource(*row[1:]) for row in rows if row[0] == kind]
 
     async def group(self, tenant_id: int, group_id: str) -> StoredGroup | None:
         """Return a group without its members."""
@@ -276,6 +293,15 @@ class Lookups:
         """Return the row of a bearer token and its tenant."""
         rows = await self._token.get(slug, secret_hash)
         return rows[0] if rows else None
+
+    async def holder(self, tenant_id: int, key: bytes) -> str | None:
+        """Return the id of the resource that holds a unique value."""
+        rows = await self._lanes["value"].get(tenant_id, key)
+        return rows[0][0] if rows else None
+
+    async def declared(self, tenant_id: int) -> list[tuple[str, dict[str, Any]]]:
+        """Return what a tenant declared as (kind, document), in the order in which it came to be."""
+        return await self._lanes["declared"].get(tenant_id)
 
     async def close(self) -> None:
         """Close the lanes' connections."""

@@ -12,10 +12,12 @@ from uuid import UUID
 from msgspec import Struct
 
 from domain import groups, users
+from domain.attributes import ResourceType
+from domain.declarations import resource_types
 from domain.groups import Group
 from domain.resources import schemas_of
-from domain.schemas import STANDARD
 from domain.users import User
+from ledger.declarations import present_declarations
 from ledger.entry import Entry, Erased, Position, Version
 from ledger.reader import Reader
 from ledger.recorder import Ledger
@@ -33,6 +35,7 @@ from projections.story import (
     in_requests,
     names_held,
     requests_told,
+    type_name,
 )
 from projections.subjects import Candidate, Match, NoSuchSubject, find_subjects
 from projections.why import Explanation, explain
@@ -52,10 +55,11 @@ class Why(Struct, frozen=True):
 
 
 class Told(Struct, frozen=True):
-    """One resource's entries in order, with the requests they came by."""
+    """One resource's entries in order, with the requests they came by. resource: the kind of its stream."""
 
     id: str
     resource: str
+    resource_type: str
     present: bool
     names: list[NameHeld]
     changes: list[Change]
@@ -124,7 +128,8 @@ def as_of(reader: Reader, asked: str, moment: datetime | int | None) -> AsOf:
     else:
         until = size if moment is None else min(size, moment + 1)
     at = moment if isinstance(moment, datetime) else None
-    shown = [_shown(reader, candidate, until) for candidate in candidates]
+    types = resource_types(present_declarations(reader.connection, reader.tenant.tenant_id))
+    shown = [_shown(reader, candidate, until, types.by_stream[candidate.resource]) for candidate in candidates]
     return AsOf(asked, until - 1, at, shown)
 
 
@@ -177,8 +182,12 @@ def _by_entries(reader: Reader, asked: str) -> Candidate | None:
     except ValueError:
         return None
     entries = reader.about(subject_id)
-    own = next((e for e in entries if e.stream in (f"users/{subject_id}", f"groups/{subject_id}")), None)
+    own = next((e for e in entries if e.stream.endswith(f"/{subject_id}") and _is_resources(e)), None)
     return None if own is None else Candidate(own.stream.partition("/")[0], subject_id, False, [Match("id")])
+
+
+def _is_resources(entry: Entry) -> bool:
+    return not entry.stream.startswith(("requests/", "tokens/", "clients/"))
 
 
 def _about(reader: Reader, candidate: Candidate, size: int) -> list[Entry]:
@@ -215,6 +224,7 @@ def _told(candidate: Candidate, entries: Sequence[Entry]) -> Told:
     return Told(
         id=candidate.id,
         resource=candidate.resource,
+        resource_type=type_name(candidate.resource, own),
         present=candidate.present,
         names=names_held(own, candidate.id),
         changes=changes,
@@ -226,11 +236,10 @@ def _is_about(entry: Entry, candidate: Candidate) -> bool:
     return entry.stream == candidate.stream or entry.subject_id == candidate.id
 
 
-def _shown(reader: Reader, candidate: Candidate, size: int) -> Shown:
+def _shown(reader: Reader, candidate: Candidate, size: int, resource_type: ResourceType) -> Shown:
     then = reader.version_at(candidate.stream, Position(size))
     version, changed_at = then or (Version(0), None)
     state = _state(reader, candidate, version)
-    resource_type = STANDARD.by_stream[candidate.resource]
     return Shown(
         id=candidate.id,
         resource_type=resource_type.name,
@@ -253,12 +262,13 @@ def _groups_held(reader: Reader, candidate: Candidate, size: int) -> list[GroupH
 
 def _state(reader: Reader, candidate: Candidate, version: Version) -> User | Group | None:
     """The resource at a version of its stream."""
-    evolve: Any = users.evolve if candidate.resource == "users" else groups.evolve
+    of_groups = candidate.resource == "groups"
+    evolve: Any = groups.evolve if of_groups else users.evolve
 
     def folded(state: Any, entries: Iterable[Any]) -> Any:
         for entry in entries:
             if isinstance(entry.event, Erased):  # Of an erased person it stays known that it was there, no more.
-                empty = User if candidate.resource == "users" else Group
+                empty = Group if of_groups else User
                 state = None if entry.event_type.endswith("Deleted") else empty(candidate.id, {}, entry.version)
             else:
                 state = evolve(state, entry.event)

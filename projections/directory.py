@@ -11,9 +11,10 @@ import msgspec
 
 from domain.attributes import ResourceType
 from domain.groups import Group
+from domain.matching import values
 from domain.resources import schemas_of
 from domain.search import search_document, search_terms
-from domain.users import User
+from domain.users import USER, User
 from ledger.entry import Settings
 from ledger.jobs import GroupRow, UserRow
 
@@ -26,18 +27,29 @@ def equality_key(prepared: str) -> bytes:
 
 
 def user_row(tenant_id: int, user: User, resource_type: ResourceType) -> UserRow:
-    """Return the row of `users` for a state of a user."""
+    """Return the row of `users` for a state of a user, or of a resource of a tenant's own type."""
     search = search_document(user.resource, resource_type)
     return UserRow(
         id=user.id,
         version=user.version,
-        name_key=equality_key(search["userName"]),
+        name_key=equality_key(search["userName"]) if resource_type.name == USER else None,
         external_id_key=_optional_key(search.get("externalId")),
         active=user.resource.get("active"),
         document=document(user.resource, schemas_of(user.resource, resource_type)),
         search=_encode(search).decode(),
         terms=_literal(search_terms(tenant_id, search)),
+        resource_type=resource_type.name,
     )
+
+
+def unique_values(resource: dict[str, Any], resource_type: ResourceType) -> dict[bytes, str]:
+    """Return the values that no other resource of the type may have: key in the table `unique_values` → path."""
+    return {
+        equality_key(f"{resource_type.name}\n{place.path}\n{place.leaf.prepare(value)}"): place.path
+        for place in resource_type.unique
+        for value in values(place, resource)
+        if value != ""
+    }
 
 
 def group_row(tenant_id: int, group: Group, resource_type: ResourceType, settings: Settings) -> GroupRow:

@@ -5,7 +5,11 @@ from typing import Any
 
 import psycopg
 from msgspec import Struct
+from msgspec.structs import replace
 
+from domain.attributes import ResourceType
+from domain.declarations import resource_types
+from ledger.declarations import present_declarations
 from ledger.entry import Tenant
 
 COUNT_MAX = 1_000
@@ -29,6 +33,10 @@ select first_position, last_position, request_id::text, recorded_at, action, sta
  order by first_position desc
  limit %(count)s
 """
+
+
+# The trail keeps the kind of the streams where a type is the tenant's own.
+_KNOWN = ("User", "Group", "Token", "Client", "Tenant", "")
 
 
 class Record(Struct, frozen=True):
@@ -91,4 +99,14 @@ def read_log(
     with psycopg.Cursor(connection) as cursor:
         rows = cursor.execute(_LOG, parameters).fetchall()
     records = [Record(*row) for row in rows]
+    if any(record.resource_type not in _KNOWN for record in records):
+        types = resource_types(present_declarations(connection, tenant.tenant_id)).by_stream
+        records = [_named(record, types) for record in records]
     return Log(size, records, records[-1].first_position if len(records) == count and records else None)
+
+
+def _named(record: Record, types: dict[str, ResourceType]) -> Record:
+    if record.resource_type in _KNOWN:
+        return record
+    found = types.get(record.resource_type)
+    return replace(record, resource_type=found.name if found else "")

@@ -1,7 +1,8 @@
-"""Every name a user or group ever had: which id it meant, from which position to which.
+"""Every name a resource ever had: which id it meant, from which position to which.
 
 Names are kept as SHA-256 of their comparison form, as the directory keeps them: what somebody asks for is
-hashed and looked up, what nobody asks for stays unreadable here. An id needs no row: its stream says it all.
+hashed and looked up, what nobody asks for stays unreadable here. The id of a user or group needs no row: their
+streams are known. Other resources may have no other name, and are found by it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,16 +13,17 @@ from msgspec import Struct
 from psycopg import Cursor
 
 from domain.comparison import display_name_key, exact, name_key
-from domain.events import AttributeChanged, GroupCreated, UserCreated
+from domain.events import AttributeChanged, GroupCreated, ResourceCreated, UserCreated
 from ledger.entry import Entry, TenantId
 from projections.tables import NULL, Table, byte_string, copy_lines
 
 # Which attributes name a resource, by the kind of its stream.
 NAMING = {"users": ("userName", "externalId"), "groups": ("displayName", "externalId")}
+NAMING_OTHERS = ("id", "userName", "displayName", "externalId")  # Where a tenant's own type has them.
 
 
 class Opened(Struct, frozen=True):
-    """From a position on, a name means this id. kind: userName, externalId or displayName."""
+    """From a position on, a name means this id. kind: userName, externalId, displayName or id."""
 
     resource: str
     id: str
@@ -57,6 +59,8 @@ def key_of(kind: str, value: str) -> bytes:
             return name_key(value)
         case "displayName":
             return display_name_key(value)
+        case "id":
+            return sha256(value.strip().lower().encode()).digest()
         case _:
             return sha256(exact(value).encode()).digest()
 
@@ -65,21 +69,28 @@ def rows(entries: Iterable[Entry]) -> Iterator[Opened | Closed]:
     """Names that the entries gave and took, in order. Pure: runner and replay both fold it with `settle`."""
     for entry in entries:
         resource, _, resource_id = entry.stream.partition("/")
-        if resource not in NAMING:
-            continue
+        kinds = NAMING.get(resource, NAMING_OTHERS)
         match entry.event:
             case UserCreated(resource=attributes) | GroupCreated(resource=attributes):
-                for kind in NAMING[resource]:
-                    if isinstance(value := attributes.get(kind), str):
-                        yield Opened(resource, resource_id, kind, key_of(kind, value), entry.position)
-            case AttributeChanged(attribute, before, after) if attribute in NAMING[resource]:
+                yield from _named(resource, resource_id, kinds, attributes, entry.position)
+            case ResourceCreated(resource=attributes):
+                yield from _named(resource, resource_id, kinds, {**attributes, "id": resource_id}, entry.position)
+            case AttributeChanged(attribute, before, after) if attribute in kinds:
                 yield from _renamed(resource, resource_id, attribute, before, after, entry.position)
-            case _ if entry.event_type in (
-                "UserDeleted",
-                "GroupDeleted",
-            ):  # By type: the event may be erased.
-                for kind in NAMING[resource]:
+            case _ if entry.event_type in _DELETIONS:  # By type: the event may be erased.
+                for kind in kinds:
                     yield Closed(resource, resource_id, kind, entry.position)
+
+
+_DELETIONS = ("UserDeleted", "GroupDeleted", "ResourceDeleted")
+
+
+def _named(
+    resource: str, id: str, kinds: tuple[str, ...], attributes: dict[str, Any], position: int
+) -> Iterator[Opened]:
+    for kind in kinds:
+        if isinstance(value := attributes.get(kind), str):
+            yield Opened(resource, id, kind, key_of(kind, value), position)
 
 
 def _renamed(resource: str, id: str, kind: str, before: Any, after: Any, position: int) -> Iterator[Opened | Closed]:

@@ -17,14 +17,17 @@ from domain.events import (
     GroupCreated,
     MembershipRemoved,
     RequestRefused,
+    ResourceCreated,
     UserCreated,
 )
+from domain.schemas import STANDARD
 from ledger.entry import Cause, Entry, Erased, Received
 from projections.attributes import flat
 from projections.requests import NO_CAUSE
 
 _ACTIVITY_ID = re.compile(r"ActivityId:\s*([0-9a-f-]{36})", re.IGNORECASE)
 NAME_ATTRIBUTES = ("userName", "externalId", "displayName")
+DELETIONS = ("UserDeleted", "GroupDeleted", "ResourceDeleted")
 
 
 class RequestTold(Struct, frozen=True, omit_defaults=True):
@@ -139,6 +142,21 @@ class GroupNames:
         return name
 
 
+def type_name(kind: str, own: Iterable[Entry]) -> str:
+    """The name of a resource's type. kind: of its stream. own: its entries; the first one says what it was made as."""
+    if kind in STANDARD.by_stream:
+        return STANDARD.by_stream[kind].name
+    events = (entry.event for entry in own)
+    return next((event.resource_type for event in events if isinstance(event, ResourceCreated)), kind)
+
+
+def last_name(names: Iterable[NameHeld], kind: str) -> str:
+    """What people call a resource: its last userName, a group's displayName, else whatever it has; or nothing."""
+    last = {name.kind: name.value for name in names}
+    order = {"users": ("userName",), "groups": ("displayName",)}.get(kind, ("displayName", "userName", "externalId"))
+    return next((last[each] for each in order if each in last), "")
+
+
 def requests_told(entries: Iterable[Entry]) -> dict[str, RequestTold]:
     """Tell every request whose first entry is among the entries, by request id."""
     told: dict[str, RequestTold] = {}
@@ -187,7 +205,7 @@ def change(entry: Entry, names: GroupNames) -> Change:
     """Tell one entry."""
     told: dict[str, Any] = {}
     match entry.event:
-        case UserCreated(resource=resource) | GroupCreated(resource=resource):
+        case UserCreated(resource=resource) | GroupCreated(resource=resource) | ResourceCreated(resource=resource):
             told = {"resource": flat(resource)}
         case AttributeChanged(attribute, before, after):
             told = {"attribute": attribute, "before": before, "after": after}
@@ -236,12 +254,12 @@ def names_held(entries: Iterable[Entry], resource_id: str) -> list[NameHeld]:
         if entry.stream.partition("/")[2] != resource_id:
             continue
         match entry.event:
-            case UserCreated(resource=resource) | GroupCreated(resource=resource):
+            case UserCreated(resource=resource) | GroupCreated(resource=resource) | ResourceCreated(resource=resource):
                 for kind in NAME_ATTRIBUTES:
                     begin(kind, resource.get(kind), entry)
             case AttributeChanged(attribute, _, after) if attribute in NAME_ATTRIBUTES:
                 begin(attribute, after, entry)
-        if entry.event_type in ("UserDeleted", "GroupDeleted"):
+        if entry.event_type in DELETIONS:
             for kind in list(open_at):
                 end(kind, entry)
     return held

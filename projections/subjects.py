@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from domain.errors import ScimError
 from ledger.entry import Stream, Tenant
-from projections.names import NAMING, key_of
+from projections.names import NAMING, NAMING_OTHERS, key_of
 
 _BY_NAME = """
 select kind, resource, id::text, from_position, to_position
@@ -55,7 +55,7 @@ class Match(Struct, frozen=True, omit_defaults=True):
 
 
 class Candidate(Struct, frozen=True):
-    """A user or group that is meant, now or ever. resource: users or groups, the kind of its stream."""
+    """A resource that is meant, now or ever. resource: the kind of its stream, such as users or groups."""
 
     resource: str
     id: str
@@ -110,7 +110,7 @@ def _by_name(connection: psycopg.Connection[Any], tenant: Tenant, asked: str) ->
 def _keys(asked: str) -> dict[str, bytes]:
     """The key of every kind of name that the text can be."""
     keys: dict[str, bytes] = {}
-    for kind in {kind for kinds in NAMING.values() for kind in kinds}:
+    for kind in NAMING_OTHERS:
         try:
             keys[kind] = key_of(kind, asked)
         except (ScimError, UnicodeEncodeError):

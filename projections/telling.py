@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from projections.answers import AsOf, History, Shown, Told
 from projections.attributes import flat, short
 from projections.log import Log, Record
+from projections.story import last_name
 from projections.words import change, group, plain, request_line, value, when
 
 
@@ -14,9 +15,7 @@ def history(told: History) -> str:
 
 
 def _history(told: Told) -> Iterator[str]:
-    noun = "User" if told.resource == "users" else "Group"
-    last = {name.kind: name.value for name in told.names}
-    called = last.get("userName") or last.get("displayName") or ""
+    noun, called = told.resource_type, last_name(told.names, told.resource)
     yield f"{noun} {plain(called)} ({told.id})" if called else f"{noun} {told.id}"
     yield "" if told.present else "  deleted since; this is what the ledger keeps"
     seen = ""

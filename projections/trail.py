@@ -23,6 +23,9 @@ from domain.events import (
     MembershipRemoved,
     Reactivated,
     RequestRefused,
+    ResourceCreated,
+    ResourceTypeDeclared,
+    SchemaDeclared,
     UserCreated,
 )
 from ledger.entry import Entry, TenantId
@@ -37,8 +40,10 @@ STATUSES = ("success", "failure", "skipped")
 _ACTION_OF = {
     "UserCreated": "create",
     "GroupCreated": "create",
+    "ResourceCreated": "create",
     "UserDeleted": "delete",
     "GroupDeleted": "delete",
+    "ResourceDeleted": "delete",
     "Deactivated": "disable",
     "Reactivated": "enable",
     "AttributeChanged": "update",
@@ -48,9 +53,12 @@ _ACTION_OF = {
 _WEIGHT = {"create": 5, "delete": 4, "disable": 3, "enable": 2, "update": 1, "other": 0}
 _STATUS_OF = {"RequestRefused": "failure", "RequestUnchanged": "skipped"}
 _ACTION_OF_METHOD = {"POST": "create", "PUT": "update", "PATCH": "update", "DELETE": "delete"}
-_TYPE_OF_STREAM = {"users": "User", "groups": "Group", "tokens": "Token", "clients": "Client", "tenant": "Tenant"}
+_TYPE_OF_STREAM = {
+    "users": "User", "groups": "Group", "tokens": "Token", "clients": "Client", "tenant": "Tenant", "schemas": "Tenant",
+}  # fmt: skip
 _RESOURCE_PATH = re.compile(r"/(User|Group)s(?:/|\?|$)", re.IGNORECASE)
 _ME_PATH = re.compile(r"/Me/?$")
+_ENDPOINT_PATH = re.compile(r"/scim/[^/]+(?:/v\d+)?/([A-Za-z][A-Za-z0-9_-]*)(?:/|$)", re.ASCII)
 
 
 class Property(Struct, frozen=True, omit_defaults=True):
@@ -162,15 +170,20 @@ def _weight(entry: Entry) -> int:
 
 
 def _target(entry: Entry, path: str) -> tuple[str, str | None]:
-    """What a request was sent to or made: by its stream, else (nothing changed) by its path and subject."""
+    """What a request was sent to or made: by its stream, else (nothing changed) by its path and subject.
+
+    Of a tenant's own type it is the kind of its streams: what that is called, nobody here can know.
+    """
     kind, _, stream_id = entry.stream.partition("/")
     if kind != "requests":
-        return _TYPE_OF_STREAM.get(kind, ""), stream_id or None
+        return _TYPE_OF_STREAM.get(kind, kind), stream_id or None
     target_id = entry.subject_id if entry.subject_id != entry.request_id else None
     if target_id is not None and _ME_PATH.search(path):
         return "User", target_id
-    named = _RESOURCE_PATH.search(path)
-    return named[1].title() if named else "", target_id
+    if named := _RESOURCE_PATH.search(path):
+        return named[1].title(), target_id
+    endpoint = _ENDPOINT_PATH.match(path)
+    return endpoint[1].lower() if endpoint else "", target_id
 
 
 def _subjects(request: list[Entry]) -> frozenset[str]:
@@ -187,7 +200,7 @@ def modified_properties(entry: Entry) -> list[Property]:
     """What an entry changed, old to new: every attribute of a new resource, one of a changed one."""
     position = entry.position
     match entry.event:
-        case UserCreated(resource=resource) | GroupCreated(resource=resource):
+        case UserCreated(resource=resource) | GroupCreated(resource=resource) | ResourceCreated(resource=resource):
             return [Property(position, name, None, value) for name, value in flat(resource).items()]
         case AttributeChanged(attribute, before, after):
             return [Property(position, attribute, before, after)]
@@ -199,6 +212,10 @@ def modified_properties(entry: Entry) -> list[Property]:
             return [Property(position, "members", None, member_id)]
         case MembershipRemoved(member_id=member_id):
             return [Property(position, "members", member_id, None)]
+        case SchemaDeclared(schema):
+            return [Property(position, "schemas", None, schema["id"])]
+        case ResourceTypeDeclared(resource_type):
+            return [Property(position, "resourceTypes", None, resource_type["name"])]
         case _:
             return []
 

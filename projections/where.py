@@ -34,6 +34,7 @@ from domain.expressions import (
     Within,
 )
 from domain.ids import is_id
+from domain.schemas import USER
 from domain.search import search_term
 from projections.places import TEXTUAL, Condition, Parameters, Places, Value, Values, joined, key
 
@@ -75,8 +76,10 @@ def where(
     The caller writes `… from users r where r.tenant_id = %(tenant)s and (<clause>)`.
     """
     translation = _Translation(resource_type, parameters or Parameters(tenant_id), location_base)
-    clause = "true" if filter is None else translation.clause(filter.of(resource_type))
-    return Where(clause, translation.parameters.by_name)
+    conditions = translation.of_type()
+    if filter is not None:
+        conditions.append(translation.clause(filter.of(resource_type)))
+    return Where(joined("and", conditions or ["true"]), translation.parameters.by_name)
 
 
 def point(filter: Filter) -> tuple[str, str | bytes] | None:
@@ -130,6 +133,17 @@ class _Translation:
     def clause(self, expression: Expression) -> str:
         """Return the condition for a whole filter."""
         return self._condition(expression, self._some, found=True)
+
+    def of_type(self) -> list[str]:
+        """Return the conditions for a row to be of the type at all, in the words of the indexes for lists (0003)."""
+        if self.resource_type.has_members:
+            return []
+        if self.resource_type.name == USER.name:
+            return ["r.resource_type = 'User'"]
+        return [
+            f"r.resource_type = {self.parameters.bind(self.resource_type.name, 'text')}",
+            "r.resource_type <> 'User'",
+        ]
 
     # Expressions.
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from domain.events import Deactivated, UserCreated
+from domain.events import Deactivated, ResourceCreated, UserCreated
 from ledger.entry import Entry
 from projections.story import (
     Change,
@@ -21,10 +21,13 @@ from projections.story import (
     change,
     groups_held,
     in_requests,
+    last_name,
     names_held,
     requests_told,
+    type_name,
 )
 
+CREATIONS = ("UserCreated", "ResourceCreated")
 LOOK_BACK = timedelta(hours=1)  # Group losses so long before the deprovisioning are told with it.
 
 Verdict = Literal[
@@ -37,7 +40,8 @@ State = Literal["active", "inactive", "deleted"]
 class Step(Struct, frozen=True):
     """One turn of the story.
 
-    event: Deactivated, Reactivated, UserDeleted, GroupDeleted; UserCreated for somebody created inactive.
+    event: Deactivated, Reactivated, UserDeleted, GroupDeleted, ResourceDeleted; UserCreated (or ResourceCreated)
+    for somebody created inactive.
     explicit: whether the client said so. request: None when what it said was erased.
     """
 
@@ -50,9 +54,10 @@ class Step(Struct, frozen=True):
 
 
 class Explanation(Struct, frozen=True, kw_only=True):
-    """The story of one user (or group), told up to a position.
+    """The story of one user (or group, or resource of a tenant's own type), told up to a position.
 
-    resource: users or groups. names: every name it ever had, oldest first. verdict: what is true at `size`.
+    resource: the kind of its stream, such as users or groups. resource_type: its type's name.
+    names: every name it ever had, oldest first. verdict: what is true at `size`.
     disabled, deleted, enabled: the last turn of each kind that the verdict rests on, None without one.
     facts: all of the below in order. in_request: what else the deciding requests changed.
     lost_before: memberships that ended in the hour before, in whatever request.
@@ -61,6 +66,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
 
     id: str
     resource: str
+    resource_type: str
     size: int
     names: list[NameHeld]
     verdict: Verdict
@@ -79,8 +85,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
     @property
     def called(self) -> str:
         """What people call it: the last userName, or a group's displayName; the id when all is erased."""
-        kind = "userName" if self.resource == "users" else "displayName"
-        return next((name.value for name in reversed(self.names) if name.kind == kind), self.id)
+        return last_name(self.names, self.resource) or self.id
 
 
 def explain(resource: str, resource_id: str, entries: Sequence[Entry], size: int) -> Explanation:
@@ -102,6 +107,7 @@ def explain(resource: str, resource_id: str, entries: Sequence[Entry], size: int
     return Explanation(
         id=resource_id,
         resource=resource,
+        resource_type=type_name(resource, own),
         size=size,
         names=names_held(own, resource_id),
         verdict=_verdict(turns),
@@ -131,17 +137,22 @@ def _turns(own: Sequence[Entry], told: dict[str, RequestTold]) -> _Turns:
     turns = _Turns(created=_step(own[0], told))
     for entry in own:
         match entry.event_type:
-            case "UserCreated" if isinstance(entry.event, UserCreated) and entry.event.resource.get("active") is False:
+            case "UserCreated" | "ResourceCreated" if _is_born_inactive(entry):
                 turns.disabled = _step(entry, told)
             case "Deactivated":
                 turns.disabled, turns.enabled = _step(entry, told), None
             case "Reactivated":
                 turns.enabled = _step(entry, told)
-            case "UserDeleted" | "GroupDeleted":
+            case "UserDeleted" | "GroupDeleted" | "ResourceDeleted":
                 turns.deleted = _step(entry, told)
     if turns.deleted and turns.enabled:
         turns.disabled = turns.enabled = None
     return turns
+
+
+def _is_born_inactive(entry: Entry) -> bool:
+    event = entry.event
+    return isinstance(event, UserCreated | ResourceCreated) and event.resource.get("active") is False
 
 
 def _step(entry: Entry, told: dict[str, RequestTold]) -> Step:
@@ -153,7 +164,7 @@ def _step(entry: Entry, told: dict[str, RequestTold]) -> Step:
 
 
 def _verdict(turns: _Turns) -> Verdict:
-    born_inactive = turns.disabled is not None and turns.disabled.event == "UserCreated"
+    born_inactive = turns.disabled is not None and turns.disabled.event in CREATIONS
     match turns.disabled, turns.enabled, turns.deleted:
         case None, _, None:
             return "active"

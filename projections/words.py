@@ -12,7 +12,7 @@ import msgspec
 
 from projections.attributes import short
 from projections.story import Change, GroupHeld, RequestTold
-from projections.why import Explanation, Step
+from projections.why import CREATIONS, Explanation, Step
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _OPERATOR = "operator"
@@ -60,12 +60,12 @@ def change(told: Change) -> str:
     if told.erased:
         return f"{_ERASED.get(told.event, told.event)} (what it said was erased)"
     match told.event:
-        case "UserCreated" | "GroupCreated":
+        case "UserCreated" | "GroupCreated" | "ResourceCreated":
             return "created"
-        case "UserDeleted" | "GroupDeleted":
+        case "UserDeleted" | "GroupDeleted" | "ResourceDeleted":
             return "deleted" if not told.group_name else f"the group {group(told.group_id, told.group_name)} deleted"
-        case "AttributeChanged" if told.attribute == "password":
-            return "password: a new one was received (it is never stored)"
+        case "AttributeChanged" if told.before is None and told.after is None:
+            return f"{short(told.attribute)}: a new one was received (it is never stored)"
         case "AttributeChanged" | "Reactivated":
             return f"{short(told.attribute)}: {value(told.before)} → {value(told.after)}"
         case "Deactivated":
@@ -85,7 +85,9 @@ def change(told: Change) -> str:
 
 _ERASED = {
     "UserCreated": "created",
+    "ResourceCreated": "created",
     "UserDeleted": "deleted",
+    "ResourceDeleted": "deleted",
     "GroupDeleted": "deleted",
     "Deactivated": "deactivated",
     "Reactivated": "reactivated",
@@ -159,10 +161,10 @@ _OF_A_DEPROVISIONING = (
 
 def verdict(told: Explanation) -> list[str]:
     """The answer in at most four sentences: what is true, who asked for it and when, what is left."""
-    noun = "user" if told.resource == "users" else "group"
+    noun = told.resource_type.lower() if told.resource in ("users", "groups") else told.resource_type
     sentences = [f"{plain(told.called)} {_VERDICTS[told.verdict]}."]
     if told.disabled is not None:
-        sentences.append(_disabled(told.disabled))
+        sentences.append(_disabled(told.disabled, noun))
     if told.enabled is not None:
         sentences.append(f"On {when(told.enabled.at)} {initiator(told.enabled.request)} set active to true again.")
     if told.deleted is not None:
@@ -183,10 +185,10 @@ _VERDICTS = {
 }
 
 
-def _disabled(step: Step) -> str:
+def _disabled(step: Step, noun: str) -> str:
     who = f"On {when(step.at)} {initiator(step.request)}"
-    if step.event == "UserCreated":
-        return f"{who} created the user with active set to false."
+    if step.event in CREATIONS:
+        return f"{who} created the {noun} with active set to false."
     return f"{who} set active to false, {'explicitly' if step.explicit else 'implied by what was sent'}."
 
 

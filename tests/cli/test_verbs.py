@@ -332,6 +332,65 @@ def test_a_database_that_cannot_be_reached_is_one_sentence(say: Say) -> None:
     assert "geheim" not in said.err
 
 
+BADGE = "urn:contoso:scim:schemas:extension:Badge:1.0"
+DEVICE = "urn:contoso:scim:schemas:core:Device:1.0"
+
+
+def schema_file(folder: Path, *documents: object) -> str:
+    """A file with these documents."""
+    path = folder / "schemas.json"
+    path.write_text(json.dumps(documents[0] if len(documents) == 1 else documents))
+    return str(path)
+
+
+def schema(urn: str, *names: str) -> dict[str, object]:
+    return {
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Schema"],
+        "id": urn,
+        "attributes": [{"name": name} for name in names],
+    }
+
+
+def test_schemas_are_declared_listed_and_shown(say: Say, tenant: str, tmp_path: Path) -> None:
+    """What is shown can be edited and declared again as the next revision."""
+    added = say(
+        "schema", "add", tenant, schema_file(tmp_path, schema(BADGE, "code")), "--extends", "User", "--required"
+    )
+    assert (added.status, added.out.splitlines()) == (0, [f"declared {BADGE}", "declared User"])
+    kind = {"name": "Device", "endpoint": "/Devices", "schema": DEVICE}
+    both = schema_file(tmp_path, kind, schema(DEVICE, "serial"))
+    revised = json.loads(say("schema", "add", tenant, both, "--json").out)
+    assert revised == {"revision": 4, "declared": [DEVICE, "Device"]}
+    assert say("schema", "add", tenant, both).out == "all of it is declared already\n"
+    listed = say("schema", "list", tenant).out
+    assert f"Schema        {BADGE}  1 attributes" in listed
+    assert "ResourceType  Device at /Devices" in listed and f"{BADGE} (required)" in listed
+    assert len(json.loads(say("schema", "list", tenant, "--json").out)) == 4
+    shown = say("schema", "show", tenant, BADGE)
+    document = json.loads(shown.out)
+    assert document["attributes"][0]["mutability"] == "readWrite" and shown.out.count("\n") > 10
+    assert json.loads(say("schema", "show", tenant, "Device", "--json").out)["endpoint"] == "/Devices"
+    document["attributes"].append({"name": "level", "type": "integer"})
+    assert say("schema", "add", tenant, schema_file(tmp_path, document)).out == f"declared {BADGE}\n"
+    assert say("replay", tenant).status == 0
+    told = say("log", tenant).out
+    assert f'schemas: nothing → "{BADGE}"' in told and "operator" in told
+
+
+def test_a_schema_that_cannot_be_is_refused_in_one_sentence(say: Say, tenant: str, tmp_path: Path) -> None:
+    file = schema_file(tmp_path, schema(BADGE, "code", "2nd"))
+    refused = say("schema", "add", tenant, file, "--extends", "User")
+    assert refused.status == 1 and BADGE in refused.refusal and "'2nd'" in refused.refusal
+    assert say("schema", "list", tenant).out == ""
+    missing = say("schema", "add", tenant, str(tmp_path / "none.json"))
+    assert missing.status == 1 and "cannot be read: no such file" in missing.refusal
+    (tmp_path / "broken.json").write_text("{")
+    assert "not JSON" in say("schema", "add", tenant, str(tmp_path / "broken.json")).refusal
+    assert say("schema", "add", tenant, file, "--required").status == 2
+    assert say("schema", "show", tenant, BADGE).status == 1
+    assert say("schema", "add", "nobody", file).status == 1
+
+
 def verbs(app: App, above: str = "") -> Iterator[tuple[str, App]]:
     """Every verb by its name."""
     for name in app:
@@ -366,3 +425,4 @@ def test_the_verbs_of_the_contract_are_there() -> None:
     assert set(contract.split()) <= set(VERBS)
     assert {"tenant create", "tenant list", "tenant set"} <= set(VERBS)
     assert {"token create", "token list", "token revoke"} <= set(VERBS)
+    assert {"schema add", "schema list", "schema show"} <= set(VERBS)

@@ -26,6 +26,10 @@ from domain.events import (
     Reactivated,
     RequestRefused,
     RequestUnchanged,
+    ResourceCreated,
+    ResourceDeleted,
+    ResourceTypeDeclared,
+    SchemaDeclared,
     SettingChanged,
     TokenIssued,
     TokenRevoked,
@@ -40,6 +44,8 @@ from ledger.entry import Cause, Received
 FOLDER = GOLDEN / "events"
 ADA_ID = "0b5c9b0e-7c4b-4f0e-9a51-3b7a4c1f6d01"
 STAFF_ID = "5f1d2c3b-1111-4222-8333-444455556666"
+DEVICE_ID = "6a2e3d4c-1111-4222-8333-444455556666"
+DEVICE_LIFE = "urn:contoso:scim:extension:DeviceLife:1.0"
 
 # What every golden file of a type is read as, whatever its revision.
 READ_AS: dict[str, Event] = {
@@ -72,6 +78,41 @@ READ_AS: dict[str, Event] = {
         ClientSecretIssued("sec-1", "2027-01-31T00:00:00Z"),
         ClientSecretRevoked("sec-1"),
         ClientRevoked(),
+        ResourceCreated("Device", DEVICE_ID, {"displayName": "Loom", "active": True, DEVICE_LIFE: {"site": "Łódź"}}),
+        ResourceDeleted(),
+        SchemaDeclared(
+            {
+                "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Schema"],
+                "id": DEVICE_LIFE,
+                "name": "DeviceLife",
+                "description": "Where a device is.",
+                "attributes": [
+                    {
+                        "name": "site",
+                        "type": "string",
+                        "multiValued": False,
+                        "description": "The site.",
+                        "required": True,
+                        "caseExact": False,
+                        "mutability": "readWrite",
+                        "returned": "default",
+                        "uniqueness": "none",
+                        "canonicalValues": ["Łódź", "Wien"],
+                    }
+                ],
+            }
+        ),
+        ResourceTypeDeclared(
+            {
+                "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ResourceType"],
+                "id": "Device",
+                "name": "Device",
+                "endpoint": "/Devices",
+                "description": "A device.",
+                "schema": "urn:contoso:scim:core:Device:1.0",
+                "schemaExtensions": [{"schema": DEVICE_LIFE, "required": False}],
+            }
+        ),
     )
 }
 CAUSE = Cause(

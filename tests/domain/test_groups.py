@@ -92,7 +92,7 @@ def test_what_cannot_be_is_refused(decide: Decision, refusal: type[ScimError]) -
     [
         groups.delete,
         lambda group: groups.replace(group, read_group(group_body()), GROUP),
-        lambda group: groups.change(group, Patched({"displayName": "x"}, False, None), GROUP),
+        lambda group: groups.change(group, Patched({"displayName": "x"}, (), None), GROUP),
     ],
 )
 @pytest.mark.parametrize("events", [(), (STAFF, GroupDeleted())])

@@ -5,10 +5,16 @@ from deciding import ADA, ADA_ID, Decision, given, op, patch, put, read_user, us
 
 from domain import users
 from domain.errors import InvalidPath, InvalidValue, Mutability, NoSuchResource, NoTarget, ScimError
-from domain.events import AttributeChanged, Deactivated, Event, Reactivated, UserCreated, UserDeleted
+from domain.events import AttributeChanged, Deactivated, Event, Reactivated, UserCreated, UserDeleted, UserEvent
 from domain.profiles import STRICT
-from domain.schemas import ENTERPRISE_USER
+from domain.schemas import ENTERPRISE_USER, USER
 from domain.users import User
+
+
+def delete(user: User | None) -> list[UserEvent]:
+    """The decision of a DELETE."""
+    return users.delete(user, USER)
+
 
 AS_CREATED = user_body(**{name: value for name, value in ADA.resource.items() if name != "userName"})
 PASSWORD_GIVEN = AttributeChanged("password", None, None)
@@ -19,14 +25,14 @@ PASSWORD_GIVEN = AttributeChanged("password", None, None)
 
 def test_a_created_user_keeps_what_the_body_said() -> None:
     reading = read_user(user_body(displayName="Ada", roles=[], title=None))
-    assert users.create(ADA_ID, reading) == [
+    assert users.create(ADA_ID, reading, USER) == [
         UserCreated(ADA_ID, {"userName": "ada@contoso.example", "displayName": "Ada"})
     ]
 
 
 def test_a_password_is_recorded_as_given_and_never_as_what() -> None:
     """SX-01."""
-    events = users.create(ADA_ID, read_user(user_body(password="t0p-secret")))
+    events = users.create(ADA_ID, read_user(user_body(password="t0p-secret")), USER)
     assert events == [UserCreated(ADA_ID, {"userName": "ada@contoso.example"}), PASSWORD_GIVEN]
     assert "t0p-secret" not in repr(events)
 
@@ -34,7 +40,7 @@ def test_a_password_is_recorded_as_given_and_never_as_what() -> None:
 def test_what_only_the_service_says_is_not_taken_from_a_body() -> None:
     """CR-02, RS-08: id, meta and groups (CR-02)."""
     body = user_body(id="mine", meta={"version": "x"}, groups=[{"value": "g"}])
-    assert users.create(ADA_ID, read_user(body)) == [UserCreated(ADA_ID, {"userName": "ada@contoso.example"})]
+    assert users.create(ADA_ID, read_user(body), USER) == [UserCreated(ADA_ID, {"userName": "ada@contoso.example"})]
 
 
 # --- deactivation, whichever verb carries it
@@ -203,7 +209,7 @@ def test_one_wrong_operation_refuses_all_of_them() -> None:
     given(ADA).when(patch(op("add", "title", "x"), op("replace", "id", "y"))).refused(Mutability)
 
 
-@pytest.mark.parametrize("decide", [patch(op("add", "title", "x")), put(user_body()), users.delete])
+@pytest.mark.parametrize("decide", [patch(op("add", "title", "x")), put(user_body()), delete])
 @pytest.mark.parametrize("events", [(), (ADA, UserDeleted())])
 def test_who_is_not_there_cannot_be_changed(decide: Decision, events: tuple[Event, ...]) -> None:
     """Neither before nor after; a PUT never creates (EP-12)."""
@@ -211,8 +217,8 @@ def test_who_is_not_there_cannot_be_changed(decide: Decision, events: tuple[Even
 
 
 def test_deletion_is_one_fact() -> None:
-    given(ADA).when(users.delete).then(UserDeleted())
-    given(ADA, Deactivated()).when(users.delete).then(UserDeleted())
+    given(ADA).when(delete).then(UserDeleted())
+    given(ADA, Deactivated()).when(delete).then(UserDeleted())
 
 
 # --- evolution

@@ -12,6 +12,8 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Composed, Identifier
 
+from domain.declarations import declare as decide
+from ledger.declarations import declare, operators_job
 from ledger.entry import Tenant
 from ledger.reader import Reader
 from ledger.tenants import issue_token
@@ -25,6 +27,17 @@ from tests.ledger.desk import Connection, Desk, Offices, group, patch, user
 
 TABLES = (*DIRECTORY, *(table for projection in PROJECTIONS for table in projection.tables))
 PEOPLE = 15  # More than any table of the directory has columns, so that each is corrupted in a row of its own.
+
+DEVICES = 3
+DEVICE = "urn:contoso:scim:schemas:core:Device:1.0"
+DECLARED: list[dict[str, Any]] = [
+    *({"id": f"urn:contoso:scim:schemas:extension:E{n}:1.0", "attributes": [{"name": f"e{n}"}]} for n in range(4)),
+    {
+        "id": DEVICE,
+        "attributes": [{"name": "serial", "uniqueness": "server"}, {"name": "active", "type": "boolean"}],
+    },
+    {"name": "Device", "endpoint": "/Devices", "schema": DEVICE},
+]
 
 OTHERWISE = {
     "integer": "coalesce({0} + 1, 1)",
@@ -54,7 +67,10 @@ async def lived(desk: Desk) -> None:
     await desk.ask("PATCH", f"/Users/{people[0]}", rename)
     await desk.ask("PATCH", f"/Users/{people[0]}", rename)
     assert (await desk.ask("POST", "/Users", user("renamed"))).status == 409
+    for number in range(DEVICES):
+        await desk.made("/Devices", {"schemas": [DEVICE], "serial": f"s{number}", "active": True})
     for path in (
+        f"/Devices/{await desk.made('/Devices', {'schemas': [DEVICE], 'serial': 'gone'})}",
         f"/Users/{await desk.made('/Users', user('gone'))}",
         f"/Groups/{await desk.made('/Groups', group('Gone'))}",
     ):
@@ -102,7 +118,9 @@ def columns(names: tuple[str, ...]) -> Composed:
 
 
 async def whole(desk: Desk, auditor: Connection, keys: Keys) -> None:
-    """A tenant with a past, whose projections have read all of it."""
+    """A tenant with schemas of its own and a past, whose projections have read all of it."""
+    vault = Vault.load(auditor, desk.tenant.tenant_id, keys)
+    declare(auditor, desk.tenant, lambda present: decide(present, DECLARED), operators_job(desk.tenant, vault))
     await lived(desk)
     catch_up(reader_of(auditor, desk.tenant, keys))
 
@@ -218,7 +236,7 @@ async def test_a_repair_gives_way_to_a_ledger_that_grew(
     with pytest.raises(LedgerMoved):
         replayed(database, desk.tenant, keys, repair=True, progress=grow)
     assert contents(auditor, desk.tenant) == before
-    assert replayed(database, desk.tenant, keys, repair=True).repaired == PEOPLE
+    assert replayed(database, desk.tenant, keys, repair=True).repaired == PEOPLE + DEVICES
 
 
 async def test_a_projection_that_lags_is_compared_as_far_as_it_has_read(
@@ -237,7 +255,7 @@ async def test_a_projection_that_lags_is_compared_as_far_as_it_has_read(
 
 async def lived_on(desk: Desk) -> None:
     """Some more entries."""
-    for number in range(3):
+    for number in range(DEVICES):
         await desk.made("/Users", user(f"later{number}"))
 
 
