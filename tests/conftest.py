@@ -18,13 +18,14 @@ import pytest
 from msgspec import Struct
 from psycopg import sql
 
+from bench.simulator.simulation import Simulated, simulate
 from ledger.account import account_for
 from ledger.entry import Tenant
 from ledger.migrations import migrate
 from ledger.postgres import DATABASE, SUPERUSER, EmbeddedServer
 from ledger.postmaster import find_postmaster
 from ledger.tenants import create_tenant
-from ledger.vault import Keys
+from ledger.vault import Keys, Vault
 from tests.running import Service
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -187,6 +188,14 @@ def tenant(postgres: Database, keys: Keys) -> Tenant:
     """A new tenant in the session's database."""
     with psycopg.connect(postgres.owner_url, autocommit=True) as connection:
         return create_tenant(connection, f"t-{uuid4().hex[:12]}", authority="scim.example.com", keys=keys)
+
+
+@pytest.fixture(scope="session")
+def simulated(postgres: Database, keys: Keys) -> Simulated:
+    """Three years of a company of 1,000 people in some 20,000 entries, and what is true of it. Nobody writes to it."""
+    with psycopg.connect(postgres.owner_url, autocommit=True) as connection:
+        tenant = create_tenant(connection, "simulated", authority="scim.example.com", keys=keys)
+        return simulate(connection, tenant, Vault.load(connection, tenant.tenant_id, keys))
 
 
 @pytest.fixture(scope="session")
