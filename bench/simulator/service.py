@@ -254,7 +254,7 @@ class Service:
         if key in self._names:
             raise NotUnique("userName")
         user_id = self._new_id()
-        events = users.create(user_id, reading)
+        events = users.create(user_id, reading, USER)
         self._sealers[user_id] = self.filling.new_subject(user_id)
         self._names[key] = user_id
         happened = self._user_changed(None, user_id, events)
@@ -277,7 +277,7 @@ class Service:
     def _delete_user(self, user_id: str, _: dict[str, Any]) -> _Outcome:
         user = self._present(user_id)
         held = list(self._held.pop(user_id, ()))
-        happened = self._user_changed(user, user_id, users.delete(user))
+        happened = self._user_changed(user, user_id, users.delete(user, USER))
         for group_id in held:
             happened += self._group_changed(group_id, [MembershipRemoved(user_id, explicit=False)])
         return _Outcome(204, user_id, happened, user.version)

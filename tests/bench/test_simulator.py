@@ -80,8 +80,8 @@ def test_replay_finds_everything_equal(reader: Reader, postgres: Database, simul
         replayed = replay(Reader(connection, simulated.tenant, vault))
     assert replayed.equal, replayed.differences[:3]
     assert replayed.size == simulated.size == reader.size()
-    assert set(replayed.rows) >= {"users", "groups", "memberships", "trail", "trail_subjects", "names"}
-    assert all(replayed.rows.values())
+    for table in ("users", "groups", "memberships", "trail", "trail_subjects", "names"):
+        assert replayed.rows[table]
 
 
 def test_it_keeps_every_promise_of_a_ledger(simulated: Simulated, postgres: Database) -> None:
