@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from api.answers import etag
+from api.bulk import OPERATIONS_MAX
 from api.conditions import not_modified
 from api.cursors import TIMEOUT_S
 from api.exchange import Answer, Exchange
@@ -24,12 +25,12 @@ def service_provider_config(service: Service, exchange: Exchange, slug: str) -> 
     It is the same for every tenant, there or not, but for the name that the client itself gave.
     """
     _refuse_filter(exchange)
-    base, body_bytes_max = service.base(slug), service.config.body_bytes_max
+    base, bulk_body_bytes_max = service.base(slug), service.config.bulk_body_bytes_max
     config = {
         "schemas": [_CONFIG_SCHEMA],
         "documentationUri": "https://www.rfc-editor.org/rfc/rfc7644",
         "patch": {"supported": True},
-        "bulk": {"supported": False, "maxOperations": 0, "maxPayloadSize": body_bytes_max},
+        "bulk": {"supported": True, "maxOperations": OPERATIONS_MAX, "maxPayloadSize": bulk_body_bytes_max},
         "filter": {"supported": True, "maxResults": COUNT_MAX},
         "changePassword": {"supported": False},
         "sort": {"supported": True},

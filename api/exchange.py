@@ -11,6 +11,8 @@ from litestar.types import Receive, Scope, Send
 
 from api.caller import Caller
 from domain.errors import InvalidSyntax, PayloadTooLarge, UnsupportedMediaType
+from ledger.entry import BulkOperation, Received
+from ledger.randomness import random_id
 
 SCIM_JSON = b"application/scim+json"
 _ACCEPTED = (b"application/scim+json", b"application/json")
@@ -40,8 +42,8 @@ class Exchange:
     """A request, and what handling it has found out so far, for its cause and its log line."""
 
     __slots__ = (
-        "_receive", "_scope", "_send", "body", "caller", "client_address", "headers", "ignored", "method",
-        "operations", "path", "quirks", "received_ns", "request_id", "segments", "started_ns", "subjects",
+        "_receive", "_scope", "_send", "body", "bulk", "caller", "client_address", "headers", "ignored", "method",
+        "operations", "path", "quirks", "received", "received_ns", "request_id", "segments", "started_ns", "subjects",
         "target", "written",
     )  # fmt: skip
 
@@ -66,6 +68,8 @@ class Exchange:
         self.ignored: tuple[str, ...] = ()
         self.operations: list[str] = []
         self.written: Collection[str] = ()  # Paths of the attributes that it assigns: the answer shows them.
+        self.bulk: BulkOperation | None = None
+        self.received: Received | None = None  # Of an operation: the bulk request's body, committed to once.
 
     @property
     def authenticated(self) -> Caller:
@@ -78,6 +82,10 @@ class Exchange:
         """The query string as it was sent."""
         query: bytes = self._scope["query_string"]
         return query
+
+    def new_id(self) -> str:
+        """Return the id of the resource that the request makes."""
+        return random_id()
 
     async def read_body(self, bytes_max: int) -> bytes:
         """Return the request's body. Raises PayloadTooLarge, UnsupportedMediaType, ClientGone."""

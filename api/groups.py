@@ -10,7 +10,7 @@ from api.exchange import Answer, Exchange
 from api.recording import Recording, unchanged
 from api.service import Service
 from api.uniqueness import claim
-from api.users import leave_groups
+from api.users import gone, leave_groups
 from domain import groups
 from domain.attributes import ResourceType
 from domain.bodies import parse_json
@@ -24,10 +24,10 @@ from domain.resources import read_resource
 from domain.schemas import GROUP, USER
 from domain.search import search_document
 from domain.selections import Selection
+from ledger.batch import Appended
 from ledger.entry import Tenant
 from ledger.jobs import GroupRow, Job, Membership
 from ledger.lookups import StoredGroup
-from ledger.randomness import random_id
 from projections.directory import group_row, resource_of
 
 Deciding = Callable[[Group], tuple[list[GroupEvent], MemberChange | None]]
@@ -66,7 +66,7 @@ async def create(
     reading = read_resource(body, resource_type, exchange.authenticated.profile)
     exchange.quirks, exchange.ignored, exchange.written = reading.quirks, reading.ignored, reading.assigned
     exchange.subjects = list(reading.members or ())
-    group_id = random_id()
+    group_id = exchange.new_id()
     events = groups.create(group_id, reading)
     row = group_row(tenant.tenant_id, _fold(None, events), resource_type, tenant.settings)
 
@@ -85,10 +85,12 @@ async def create(
         recording.job.new_groups.append((row, 0, row.version - 1))
         return recording.finish()
 
-    appended = await service.write(decide)
-    at = appended.recorded_at
-    stored = StoredGroup(group_id, row.version, at, at, row.document, False, 1, row.member_count)
-    return await _whole(service, exchange, resource_type, 201, stored, selection)
+    async def answer(appended: Appended) -> Answer:
+        at = appended.recorded_at
+        stored = StoredGroup(group_id, row.version, at, at, row.document, False, 1, row.member_count)
+        return await _whole(service, exchange, resource_type, 201, stored, selection)
+
+    return await service.write(decide, answer)
 
 
 async def replace(
@@ -170,13 +172,15 @@ async def _change(
             service, exchange, resource_type, stored, group, events, edges, status=status, exact=exact
         )
 
-    appended = await service.write(decide)
-    version += appended.group_base.get(group_id, 0)
-    uri = location(service.base(tenant.slug), resource_type, group_id)
-    present = await service.lookups.group(tenant.tenant_id, group_id) if status == 200 else None
-    if present is None:  # Also when the group was deleted just after this change, which stands all the same.
-        return Answer(204, headers=[(b"etag", etag(version).encode()), (b"location", uri.encode())])
-    return await _whole(service, exchange, resource_type, 200, present, selection)
+    async def answer(appended: Appended) -> Answer:
+        after = version + appended.group_base.get(group_id, 0)
+        uri = location(service.base(tenant.slug), resource_type, group_id)
+        present = await service.lookups.group(tenant.tenant_id, group_id) if status == 200 else None
+        if present is None:  # Also when the group was deleted just after this change, which stands all the same.
+            return Answer(204, headers=[(b"etag", etag(after).encode()), (b"location", uri.encode())])
+        return await _whole(service, exchange, resource_type, 200, present, selection)
+
+    return await service.write(decide, answer)
 
 
 def _status(tenant: Tenant, member_count: int, selection: Selection | None) -> int:
@@ -291,8 +295,7 @@ async def delete(service: Service, exchange: Exchange, resource_type: ResourceTy
         return recording.finish()
 
     async with service.turns.of((tenant_id, group_id)):
-        await service.write(decide)
-    return Answer(204)
+        return await service.write(decide, gone)
 
 
 async def _to_change(service: Service, exchange: Exchange, group_id: str) -> StoredGroup:

@@ -33,7 +33,7 @@ class Recording:
         self.exchange = exchange
         self.caller: Caller = exchange.caller
         self.job = Job(self.caller.tenant.tenant_id, exchange.request_id, self.caller.token_id)
-        self._status = status
+        self.job.status = status
         self._state_version = state_version
         self._elapsed_us = elapsed_us
         self._sealers: list[Sealer] = []
@@ -83,32 +83,37 @@ class Recording:
             operations=exchange.operations,
             received_at=received_at.isoformat(),
             elapsed_us=exchange.elapsed_us() if self._elapsed_us is None else self._elapsed_us,
-            status=self._status,
+            status=self.job.status,
             scim_type=(error.scim_type or "") if error else "",
             detail=error.detail[:_DETAIL_CHARACTERS] if error else "",
             quirks=list(exchange.quirks),
             ignored=list(exchange.ignored),
             state_version=self._state_version,
-            received=self._receive(KEPT_BYTES_MAX_REFUSED if error else KEPT_BYTES_MAX),
+            received=exchange.received or self._receive(KEPT_BYTES_MAX_REFUSED if error else KEPT_BYTES_MAX),
+            bulk=exchange.bulk,
         )
 
     def _receive(self, kept_bytes_max: int) -> Received | None:
-        """Seal the body under a key of its own, passwords struck out; a long one leaves its size and hash."""
-        body = self.exchange.body
-        if not body:
+        if not self.exchange.body:
             return None
-        kept = struck(body, self.caller.types)
-        sealer, wrapped = self.caller.vault.request_key(self.exchange.request_id)
-        commitment, sealed = receive(kept, sealer, self.exchange.request_id)
-        fits = len(body) <= kept_bytes_max
-        if fits:
-            self.job.received = ReceivedRequest(wrapped, sealed, self._subjects())
-        return Received(len(body), commitment, fits)
+        received, self.job.received = seal_body(self.exchange, self._subjects(), kept_bytes_max)
+        return received
 
     def _subjects(self) -> list[str]:
         named = [entry.subject_id for entry in self.job.entries[:_SUBJECTS_MAX]]
         named += [subject for subject in self.exchange.subjects[:_SUBJECTS_MAX] if is_id(subject)]
         return list(dict.fromkeys(named))
+
+
+def seal_body(
+    exchange: Exchange, subjects: list[str], kept_bytes_max: int = KEPT_BYTES_MAX
+) -> tuple[Received, ReceivedRequest | None]:
+    """Seal a body under a key of its own, passwords struck out; a long one leaves its size and hash."""
+    body, caller = exchange.body, exchange.authenticated
+    sealer, wrapped = caller.vault.request_key(exchange.request_id)
+    commitment, sealed = receive(struck(body, caller.types), sealer, exchange.request_id)
+    fits = len(body) <= kept_bytes_max
+    return Received(len(body), commitment, fits), ReceivedRequest(wrapped, sealed, subjects) if fits else None
 
 
 def unchanged(exchange: Exchange, status: int, state_version: int) -> Job:

@@ -11,7 +11,7 @@ from hashlib import sha256
 from time import monotonic
 
 from api.exchange import Exchange
-from api.recording import refused
+from api.recording import KEPT_BYTES_MAX_REFUSED, refused, seal_body
 from domain.errors import ScimError
 from ledger.writer import ClocksDisagree, QueueFull, Unreachable, Writer
 
@@ -52,6 +52,9 @@ class Refusals:
         if exchange.caller is None or error.status in _NOT_RECORDED:
             return
         kind = _kind(exchange, error)
+        if len(exchange.body) > KEPT_BYTES_MAX_REFUSED:  # Committed to now: thousands may be remembered for a minute.
+            exchange.received, _ = seal_body(exchange, [], KEPT_BYTES_MAX_REFUSED)
+            exchange.body = b""
         known = self._recent.get(kind)
         if known is not None and monotonic() - known.since < WINDOW_S:
             known.again(exchange, error)

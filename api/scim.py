@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from litestar.types import Receive, Scope, Send
 
-from api import discovery, groups, listing, users
+from api import bulk, discovery, groups, listing, users
 from api.answers import error_answer
 from api.exchange import Answer, ClientGone, Exchange
 from api.query import parameters, selection
@@ -33,7 +33,8 @@ from ledger.writer import ClocksDisagree, QueueFull, Unreachable
 
 _VERSION = re.compile(r"v\d+", re.IGNORECASE)
 _RETRY_AFTER_S = 2
-_ROUTES = {"users": "Users", "groups": "Groups", "me": "Me"}  # Named in metrics and log lines; all others are "other".
+# Named in metrics and log lines; all others are "other".
+_ROUTES = {"users": "Users", "groups": "Groups", "me": "Me", "bulk": "Bulk"}
 _READ_ONLY = ("ServiceProviderConfig", "ResourceTypes", "Schemas")
 _READING = ("GET", "HEAD")
 _KNOWN_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"))
@@ -141,7 +142,7 @@ class Scim:
         if rest == ["Me"]:
             return await self._me(exchange)
         if rest == ["Bulk"]:
-            raise NotOffered(f"/{endpoint} is not offered yet; /ServiceProviderConfig tells what is")
+            return await _only(exchange, "POST", bulk.execute(self._service, exchange))
         raise NoSuchResource("there is no such endpoint")
 
     async def _collection(self, exchange: Exchange, resource_type: ResourceType) -> Answer:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from api.access import AccessLog, Write
 from api.caller import Callers
+from api.exchange import Answer
 from api.metrics import Metrics
 from api.turns import Turns
 from domain.errors import Unavailable
@@ -19,6 +20,9 @@ from projections.queries import Queries
 
 DECISIONS_MAX = 5
 _BASES_MAX = 10_000
+
+Decide = Callable[[], Awaitable[Job]]
+AnswerTo = Callable[[Appended], Awaitable[Answer]]
 
 
 class Service:
@@ -53,17 +57,18 @@ class Service:
         """The URL of the tenant's token endpoint."""
         return f"{self.config.public_url}/oauth/{slug}/token"
 
-    async def write(self, decide: Callable[[], Awaitable[Job]]) -> Appended:
-        """Decide and append, again while something the decision rested on changed meanwhile.
+    async def write(self, decide: Decide, answer: AnswerTo) -> Answer:
+        """Decide and append, again while something the decision rested on changed meanwhile; then answer.
 
         A queued job is written even if its request is cancelled: nothing waits for the request.
         """
         for _ in range(DECISIONS_MAX):
             job = await decide()
             try:
-                return await self.writer.append(job)
+                appended = await self.writer.append(job)
             except Conflict:
                 continue
+            return await answer(appended)
         raise Unavailable(1, "the resource is changing too fast, try again")
 
     async def close(self) -> None:

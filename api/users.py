@@ -23,9 +23,9 @@ from domain.returning import returning
 from domain.search import search_document
 from domain.selections import Selection
 from domain.users import User
+from ledger.batch import Appended
 from ledger.jobs import Job, Membership, UserRow
 from ledger.lookups import StoredResource, StoredUser
-from ledger.randomness import random_id
 from projections.directory import resource_of, user_row
 
 
@@ -51,7 +51,7 @@ async def create(
     body = parse_json(await exchange.read_body(service.config.body_bytes_max))
     reading = read_resource(body, resource_type, caller.profile)
     exchange.quirks, exchange.ignored, exchange.written = reading.quirks, reading.ignored, reading.assigned
-    user_id = random_id()
+    user_id = exchange.new_id()
     events = users.create(user_id, reading, resource_type)
     row = user_row(caller.tenant.tenant_id, _fold(None, events), resource_type)
     decided = False
@@ -70,12 +70,14 @@ async def create(
         job, after = await _changed(service, exchange, before, user, back, resource_type, 201)
         return job
 
-    appended = await service.write(decide)
-    at = appended.recorded_at
-    stored = StoredResource(user_id, row.version, at, at, row.document, False)
-    if before is not None:
-        stored = _after(before, after, at)
-    return await _answer(service, exchange, resource_type, 201, stored, selection)
+    async def answer(appended: Appended) -> Answer:
+        at = appended.recorded_at
+        stored = StoredResource(user_id, row.version, at, at, row.document, False)
+        if before is not None:
+            stored = _after(before, after, at)
+        return await _answer(service, exchange, resource_type, 201, stored, selection)
+
+    return await service.write(decide, answer)
 
 
 async def _created(
@@ -168,10 +170,13 @@ async def _change(
         job, after = await _changed(service, exchange, before, user, events, resource_type, 200)
         return job
 
+    async def answer(appended: Appended) -> Answer:
+        assert before is not None
+        stored = _after(before, after, appended.recorded_at)
+        return await _answer(service, exchange, resource_type, 200, stored, selection)
+
     async with service.turns.of((tenant_id, user_id)):
-        appended = await service.write(decide)
-    assert before is not None
-    return await _answer(service, exchange, resource_type, 200, _after(before, after, appended.recorded_at), selection)
+        return await service.write(decide, answer)
 
 
 async def _claim_name(service: Service, tenant_id: int, user_id: str, user_name: str) -> None:
@@ -233,7 +238,11 @@ async def delete(service: Service, exchange: Exchange, resource_type: ResourceTy
         return recording.finish()
 
     async with service.turns.of((tenant_id, user_id)):
-        await service.write(decide)
+        return await service.write(decide, gone)
+
+
+async def gone(_: Appended) -> Answer:
+    """Answer a DELETE."""
     return Answer(204)
 
 
@@ -242,12 +251,12 @@ def leave_groups(recording: Recording, member_id: str, held: list[str]) -> None:
     job = recording.job
     job.held.append((member_id, len(held)))
     for group_id in held:
+        job.edges.append((group_id, member_id, True))
         if group_id == member_id:  # A group in itself: its own deletion ends that one.
             continue
         entry = recording.add(
             MembershipRemoved(member_id, explicit=False), f"groups/{group_id}", 1, member_id, bumps=True
         )
-        job.edges.append((group_id, member_id, True))
         job.closed.append(Membership(group_id, member_id, "", entry))
 
 

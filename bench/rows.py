@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from itertools import count, cycle
+from itertools import count, cycle, islice
 from urllib.parse import quote
 
 from msgspec import Struct
@@ -16,6 +16,7 @@ from bench.directory import (
     new_group,
     new_groups,
     posts,
+    user_body,
     user_name,
 )
 from bench.load import Address, Call, Outcome, drive, request_bytes
@@ -23,6 +24,9 @@ from bench.load import Address, Call, Outcome, drive, request_bytes
 SMALL_GROUP = 10
 ADDS_A_SMALL_GROUP = 16  # Then the next group of 10 takes over, or it would be a group of thousands.
 SMALL_GROUPS_A_SECOND = 500  # Enough for 8,000 adds a second.
+BULK_OPERATIONS = 1_000
+BULK_REQUEST = b"urn:ietf:params:scim:api:messages:2.0:BulkRequest"
+LAST_CREATED = b'"status":"201"}]}'
 NOT_THERE = frozenset({404, 405, 501})  # All answers of a row like this: the service lacks that part.
 
 
@@ -31,6 +35,7 @@ class Row(Struct, frozen=True):
 
     key: what `--rows` takes. calls: asked once a round, outside the measured time, for the round's requests.
     connections: None for as many as the run has; 1 where the latency of a lone question is what matters.
+    operations: in each request; the rate counts them, so that bulk stands beside single requests.
     """
 
     key: str
@@ -39,6 +44,7 @@ class Row(Struct, frozen=True):
     wanted: frozenset[int]
     calls: Callable[[int], Iterator[Call]]
     connections: int | None = None
+    operations: int = 1
 
     def prepared(self, round_number: int) -> Callable[[float, int], Outcome]:
         """Get the round's requests ready; return what sends them, for so many seconds over N connections."""
@@ -81,6 +87,27 @@ def post_row(directory: Directory, size: int) -> Row:
     work = "POST /Users" + (f", into {size_name(size)}" if size else "")
     key = f"post-{size_name(size)}" if size else "post"
     return Row(key, work, directory.scim, frozenset({201}), lambda _: calls)
+
+
+def bulk_row(directory: Directory) -> Row:
+    """POST /Bulk: as many new people in each request as it may have, one request after the other."""
+
+    def endless() -> Iterator[Call]:
+        numbers = count(5_000_000)
+        while True:
+            bodies = [user_body(user_name(number), number) for number in islice(numbers, BULK_OPERATIONS)]
+            operations = (
+                b'{"method":"POST","path":"/Users","bulkId":"%d","data":%s}' % (number, body)
+                for number, body in enumerate(bodies)
+            )
+            message = b'{"schemas":["%s"],"Operations":[%s]}' % (BULK_REQUEST, b",".join(operations))
+            yield Call(request_bytes(directory.scim, "POST", directory.target("Bulk"), message), LAST_CREATED)
+
+    calls = endless()
+    work = f"POST /Bulk, {BULK_OPERATIONS:,} new users each, 1 connection"
+    return Row(
+        "bulk", work, directory.scim, frozenset({200}), lambda _: calls, connections=1, operations=BULK_OPERATIONS
+    )
 
 
 def get_row(directory: Directory, size: int) -> Row:
@@ -207,7 +234,7 @@ def all_rows(
     newcomers: an empty tenant for POST, so that a directory of 10,000 keeps 10,000.
     """
     sizes = sorted(directories)
-    rows = [post_row(newcomers, 0)]
+    rows = [post_row(newcomers, 0), bulk_row(newcomers)]
     for size in sizes:
         directory = directories[size]
         rows += [get_row(directory, size), filter_row(directory, size), patch_row(directory, size)]

@@ -197,22 +197,22 @@ def rounds(
 
 
 def one_row(row: Row, number: int, arguments: Arguments, place: Site, reference: float) -> Measured:
-    """Measure one row once, with the processor time it took on either side."""
+    """Measure one row once, with the processor time that an operation took on either side."""
     prepared = row.prepared(number)
     service_before, postgres_before = place.processor_us()
     outcome = prepared(arguments.seconds, arguments.connections)
     service_after, postgres_after = place.processor_us()
-    requests = max(1, outcome.requests)
+    operations, rate = max(1, outcome.requests) * row.operations, outcome.rate * row.operations
     return Measured(
-        rate=outcome.rate,
-        ratio=outcome.rate / reference if reference else 0.0,
+        rate=rate,
+        ratio=rate / reference if reference else 0.0,
         p50_ms=outcome.p50_ms,
         p99_ms=outcome.p99_ms,
         bad=outcome.bad,
         first_bad=outcome.first_bad,
         statuses=outcome.statuses,
-        service_us=(service_after - service_before) / requests,
-        postgres_us=(postgres_after - postgres_before) / requests,
+        service_us=(service_after - service_before) / operations,
+        postgres_us=(postgres_after - postgres_before) / operations,
         generator_us=outcome.generator_us,
     )
 

@@ -23,17 +23,17 @@ create function ledger_append(
     exists_job integer[], exists_id uuid[], exists_group boolean[],
     -- edge (group, member) open or closed
     edge_job integer[], edge_group uuid[], edge_member uuid[], edge_open boolean[],
-    -- a member has exactly so many open memberships (with an open edge for each: exactly this set)
-    held_job integer[], held_member uuid[], held_count integer[],
     -- name free, or held by the holder itself
     name_job integer[], name_key bytea[], name_holder uuid[], name_group boolean[],
     -- the tenant wants group names unique, or not, as the group's row says
     setting_job integer[], setting_unique_names boolean[],
     -- no inactive user has this externalId
     left_job integer[], left_key bytea[],
-    -- rare: "streams" have exactly so many entries (those that have no directory row): {job, stream, version};
-    -- "values", unique ones, are free or given up by the same job, and then held: {job, key, holder};
-    -- "released", the keys that are given up: {key}
+    -- rare: "held", a member has exactly so many open memberships (with an open edge for each: exactly this set):
+    -- {job, member, count}; "streams" have exactly so many entries (those that have no directory row):
+    -- {job, stream, version}; "values", unique ones, are free or given up by the same job, and then held:
+    -- {job, key, holder}; "released", the keys that are given up: {key}; "vacating", changed users and groups whose
+    -- name another changed one takes: {id}
     rare jsonb,
     -- entries. version counts from `bump`'s base for entries of bumped groups, is absolute otherwise
     entry_stream text[], entry_version integer[], entry_bump integer[], entry_type text[], entry_subject uuid[],
@@ -49,7 +49,7 @@ create function ledger_append(
     changed_user_document bytea[], changed_user_search text[], changed_user_terms text[],
     gone_user_id uuid[],
     new_group_id uuid[], new_group_version integer[], new_group_entry integer[], new_group_last_entry integer[],
-    new_group_member_count integer[],
+    new_group_member_count integer[], new_group_attribute_version integer[],
     new_group_name_key bytea[], new_group_unique_name_key bytea[], new_group_external_id_key bytea[],
     new_group_document bytea[], new_group_search text[], new_group_terms text[],
     changed_group_id uuid[], changed_group_bump integer[], changed_group_version integer[],
@@ -57,6 +57,7 @@ create function ledger_append(
     changed_group_document bytea[], changed_group_search text[], changed_group_terms text[],
     gone_group_id uuid[], gone_group_entry integer[],
     opened_group uuid[], opened_member uuid[], opened_type text[], opened_entry integer[],
+    opened_until integer[],              -- null while the edge stays open
     closed_group uuid[], closed_member uuid[], closed_entry integer[],
     -- keys and received requests
     key_subject uuid[], key_id uuid[], key_wrapped bytea[],
@@ -121,13 +122,6 @@ begin
                                  and m.to_position is null) is not null);
         failed := failed || v_failed;
     end if;
-    if held_job is not null then
-        select array_agg(x.job) into v_failed
-          from unnest(held_job, held_member, held_count) x(job, member, held)
-         where x.held <> (select count(*) from memberships m
-                           where m.tenant_id = p_tenant and m.member_id = x.member and m.to_position is null);
-        failed := failed || v_failed;
-    end if;
     if name_job is not null then
         select array_agg(x.job) into v_failed
           from unnest(name_job, name_key, name_holder, name_group) x(job, key, holder, is_group)
@@ -154,6 +148,11 @@ begin
         failed := failed || v_failed;
     end if;
     if rare is not null then
+        select array_agg(x.job) into v_failed
+          from jsonb_to_recordset(rare -> 'held') x(job integer, member uuid, count integer)
+         where x.count <> (select count(*) from memberships m
+                            where m.tenant_id = p_tenant and m.member_id = x.member and m.to_position is null);
+        failed := failed || v_failed;
         select array_agg(x.job) into v_failed
           from jsonb_to_recordset(rare -> 'values') x(job integer, key text)
           join unique_values v on v.tenant_id = p_tenant and v.key = decode(x.key, 'hex')
@@ -205,9 +204,16 @@ begin
         select p_tenant, x.request, x.sealed from unnest(received_request, received_sealed) x(request, sealed);
     end if;
 
-    -- The directory. Who leaves goes first, so that a name given up in a batch's earlier job is free.
+    -- The directory. Who leaves goes first, so that a name given up in a batch's earlier job is free; and who leaves a
+    -- group goes before the group, so that each membership ends with the entry that ended it.
     if gone_user_id is not null then
         delete from users u using unnest(gone_user_id) x(id) where u.tenant_id = p_tenant and u.id = x.id;
+    end if;
+    if closed_group is not null then
+        update memberships m set to_position = size + x.entry
+          from unnest(closed_group, closed_member, closed_entry) x(grp, member, entry)
+         where m.tenant_id = p_tenant and m.group_id = x.grp and m.member_id = x.member
+           and m.to_position is null;
     end if;
     if gone_group_id is not null then
         update memberships m set to_position = size + x.entry
@@ -221,6 +227,12 @@ begin
         insert into unique_values (tenant_id, key, resource_id)
         select p_tenant, decode(x.key, 'hex'), x.holder
           from jsonb_to_recordset(rare -> 'values') x(key text, holder uuid);
+    end if;
+    if jsonb_array_length(rare -> 'vacating') > 0 then
+        update users u set user_name_key = sha256(uuid_send(u.id))
+          from jsonb_to_recordset(rare -> 'vacating') x(id uuid) where u.tenant_id = p_tenant and u.id = x.id;
+        update groups g set unique_name_key = null
+          from jsonb_to_recordset(rare -> 'vacating') x(id uuid) where g.tenant_id = p_tenant and g.id = x.id;
     end if;
     if changed_user_id is not null then
         update users u
@@ -265,23 +277,20 @@ begin
         insert into groups (tenant_id, id, version, attribute_version, member_count, position, created_position,
                             created_at, modified_at, name_key, unique_name_key, external_id_key, document, search,
                             search_terms)
-        select p_tenant, x.id, x.version, 1, x.member_count, size + x.last_entry, size + x.entry, recorded, recorded,
-               x.name_key, x.unique_name_key, x.external_id_key, x.document, x.search::jsonb, x.terms::bigint[]
+        select p_tenant, x.id, x.version, x.attribute_version, x.member_count, size + x.last_entry, size + x.entry,
+               recorded, recorded, x.name_key, x.unique_name_key, x.external_id_key, x.document, x.search::jsonb,
+               x.terms::bigint[]
           from unnest(new_group_id, new_group_version, new_group_entry, new_group_last_entry,
-                      new_group_member_count, new_group_name_key, new_group_unique_name_key,
-                      new_group_external_id_key, new_group_document, new_group_search, new_group_terms)
-               x(id, version, entry, last_entry, member_count, name_key, unique_name_key, external_id_key,
-                 document, search, terms);
-    end if;
-    if closed_group is not null then
-        update memberships m set to_position = size + x.entry
-          from unnest(closed_group, closed_member, closed_entry) x(grp, member, entry)
-         where m.tenant_id = p_tenant and m.group_id = x.grp and m.member_id = x.member
-           and m.to_position is null;
+                      new_group_member_count, new_group_attribute_version, new_group_name_key,
+                      new_group_unique_name_key, new_group_external_id_key, new_group_document, new_group_search,
+                      new_group_terms)
+               x(id, version, entry, last_entry, member_count, attribute_version, name_key, unique_name_key,
+                 external_id_key, document, search, terms);
     end if;
     if opened_group is not null then
-        insert into memberships (tenant_id, group_id, member_id, member_type, from_position)
-        select p_tenant, x.grp, x.member, x.type, size + x.entry
-          from unnest(opened_group, opened_member, opened_type, opened_entry) x(grp, member, type, entry);
+        insert into memberships (tenant_id, group_id, member_id, member_type, from_position, to_position)
+        select p_tenant, x.grp, x.member, x.type, size + x.entry, size + x.until
+          from unnest(opened_group, opened_member, opened_type, opened_entry, opened_until)
+               x(grp, member, type, entry, until);
     end if;
 end $$;

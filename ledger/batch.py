@@ -13,7 +13,7 @@ from ledger.jobs import Job, UserRow
 
 def rare(rows: Sequence[tuple[str, dict[str, Any]]]) -> Jsonb:
     """Pack what few batches have: (name, row)."""
-    named: dict[str, list[dict[str, Any]]] = {"streams": [], "values": [], "released": []}
+    named: dict[str, list[dict[str, Any]]] = {"held": [], "streams": [], "values": [], "released": [], "vacating": []}
     for name, row in rows:
         named[name].append(row)
     return Jsonb(named)
@@ -26,7 +26,6 @@ _COLUMNS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("group_exact_version", integers),
     ("exists_job", integers), ("exists_id", uuids), ("exists_group", booleans),
     ("edge_job", integers), ("edge_group", uuids), ("edge_member", uuids), ("edge_open", booleans),
-    ("held_job", integers), ("held_member", uuids), ("held_count", integers),
     ("name_job", integers), ("name_key", byteas), ("name_holder", uuids), ("name_group", booleans),
     ("setting_job", integers), ("setting_unique_names", booleans),
     ("left_job", integers), ("left_key", byteas),
@@ -46,6 +45,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("gone_user_id", uuids),
     ("new_group_id", uuids), ("new_group_version", integers), ("new_group_entry", integers),
     ("new_group_last_entry", integers), ("new_group_member_count", integers),
+    ("new_group_attribute_version", integers),
     ("new_group_name_key", byteas), ("new_group_unique_name_key", byteas),
     ("new_group_external_id_key", byteas), ("new_group_document", byteas), ("new_group_search", texts),
     ("new_group_terms", texts),
@@ -55,6 +55,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("changed_group_search", texts), ("changed_group_terms", texts),
     ("gone_group_id", uuids), ("gone_group_entry", integers),
     ("opened_group", uuids), ("opened_member", uuids), ("opened_type", texts), ("opened_entry", integers),
+    ("opened_until", integers),
     ("closed_group", uuids), ("closed_member", uuids), ("closed_entry", integers),
     ("key_subject", uuids), ("key_id", uuids), ("key_wrapped", byteas),
     ("received_request", uuids), ("received_wrapped", byteas), ("received_sealed", byteas),
@@ -136,8 +137,8 @@ class Batch:
             self._row(("exists_job", "exists_id", "exists_group"), (number, *resource))
         for edge in job.edges:
             self._row(("edge_job", "edge_group", "edge_member", "edge_open"), (number, *edge))
-        for held in job.held:
-            self._row(("held_job", "held_member", "held_count"), (number, *held))
+        for member_id, count in job.held:
+            self._add("rare", ("held", {"job": number, "member": member_id, "count": count}))
         for name in job.names:
             self._row(("name_job", "name_key", "name_holder", "name_group"), (number, *name))
         for new, _, _ in job.new_groups:
@@ -170,8 +171,8 @@ class Batch:
             self._row(
                 _ENTRY,
                 (
-                    entry.stream, version, place, entry.event_type, entry.subject_id, job.request_id, job.actor,
-                    entry.commitment, entry.payload, entry.key_id,
+                    entry.stream, version, place, entry.event_type, entry.subject_id,
+                    entry.request_id or job.request_id, job.actor, entry.commitment, entry.payload, entry.key_id,
                 ),
             )  # fmt: skip
         self.group_turn.append(turns)
@@ -198,8 +199,8 @@ class Batch:
                 _NEW_GROUP,
                 (
                     group.id, group.version, first + created, first + last, group.member_count,
-                    group.name_key, group.unique_name_key, group.external_id_key, group.document, group.search,
-                    group.terms,
+                    group.attribute_version, group.name_key, group.unique_name_key, group.external_id_key,
+                    group.document, group.search, group.terms,
                 ),
             )  # fmt: skip
         for group, version in job.changed_groups:
@@ -212,12 +213,15 @@ class Batch:
             )  # fmt: skip
         if job.gone_users:
             self._add("gone_user_id", *job.gone_users)
+        for resource_id in job.vacating:
+            self._add("rare", ("vacating", {"id": resource_id}))
         for group_id, entry in job.gone_groups:
             self._row(("gone_group_id", "gone_group_entry"), (group_id, first + entry))
         for edge in job.opened:
-            if edge.group_id in turns:
+            until = None if edge.until is None else first + edge.until
+            if edge.group_id in turns and until is None:
                 self._growth[self._groups[edge.group_id] - 1] += 1
-            self._row(_OPENED, (edge.group_id, edge.member_id, edge.member_type, first + edge.entry))
+            self._row(_OPENED, (edge.group_id, edge.member_id, edge.member_type, first + edge.entry, until))
         for edge in job.closed:
             self._growth[self._groups[edge.group_id] - 1] -= 1
             self._row(_CLOSED, (edge.group_id, edge.member_id, first + edge.entry))

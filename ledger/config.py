@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 BODY_BYTES_MAX = 1_048_576
+BULK_BODY_BYTES_MAX = 4 * BODY_BYTES_MAX
 WORKERS_MAX = 64
 HOPS_MAX = 16
 
@@ -26,7 +27,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     public_url: what clients are told, without a slash at the end; links come from it, not from a Host header.
     public_url_given: whether the operator chose it, so that it is good for a new tenant's origin.
     trusted_proxies: how many proxies in front of us are ours, and may tell a client's address.
-    body_bytes_max: of one request; more is answered 413.
+    body_bytes_max: of one request; more is answered 413. bulk_body_bytes_max: of a bulk request.
     """
 
     data: Path
@@ -39,6 +40,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     workers: int = 1
     trusted_proxies: int = 0
     body_bytes_max: int = BODY_BYTES_MAX
+    bulk_body_bytes_max: int = BULK_BODY_BYTES_MAX
 
     @property
     def chosen_public_url(self) -> str | None:
@@ -57,6 +59,7 @@ def read_config(
     workers: str | int | None = None,
     trusted_proxies: str | int | None = None,
     body_bytes_max: str | int | None = None,
+    bulk_body_bytes_max: str | int | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Config:
     """Return the configuration: a flag, else its SCIM_LEDGER_ variable, else the default.
@@ -82,6 +85,14 @@ def read_config(
         trusted_proxies=_integer("trusted proxies", trusted_proxies, env.get("TRUSTED_PROXIES"), 0, 0, HOPS_MAX),
         body_bytes_max=_integer(
             "body bytes max", body_bytes_max, env.get("BODY_BYTES_MAX"), BODY_BYTES_MAX, 1_024, 1 << 30
+        ),
+        bulk_body_bytes_max=_integer(
+            "bulk body bytes max",
+            bulk_body_bytes_max,
+            env.get("BULK_BODY_BYTES_MAX"),
+            BULK_BODY_BYTES_MAX,
+            1_024,
+            1 << 30,
         ),
     )
 

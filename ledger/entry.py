@@ -55,11 +55,21 @@ class Received(Struct, frozen=True, omit_defaults=True):
     kept: bool = False
 
 
+class BulkOperation(Struct, frozen=True):
+    """Which operation of which bulk request: number `number`, from 1, of the `count` it had."""
+
+    request_id: str
+    number: int
+    count: int
+
+
 class Cause(Struct, frozen=True, omit_defaults=True):
     """Who, through which request, with what reason. Holds no attribute values.
 
     The first entry of a request carries all of it, the others request_id, index and count only.
     index, count: which entry of the request's entries this is, from 0, and how many there are.
+    bulk: set when the request is an operation of a bulk request; method, path and status are the operation's then,
+    its request_id is the bulk request's but for the last four digits, which are its number.
     received_at: RFC 3339 UTC by the service's clock. elapsed_us: from receipt to append.
     operations: for a PATCH, "op path" of each operation in its order, without values.
     state_version: the version of the resource that the decision saw.
@@ -86,6 +96,7 @@ class Cause(Struct, frozen=True, omit_defaults=True):
     ignored: list[str] = field(default_factory=list)
     state_version: int = 0
     received: Received | None = None
+    bulk: BulkOperation | None = None
 
 
 class Erased(Struct, frozen=True):

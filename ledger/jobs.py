@@ -41,10 +41,14 @@ class GroupRow(Struct):
     search: str
     terms: str
     member_count: int = 0  # Of a new one.
+    attribute_version: int = 1  # Of a new one: an operation of the same request may have changed it since.
 
 
 class NewEntry(Struct):
-    """An entry to be. `version` is absolute, or counts from the group's version when `bumps` is set."""
+    """An entry to be. `version` is absolute, or counts from the group's version when `bumps` is set.
+
+    request_id: of an operation of a bulk request; empty for the job's own.
+    """
 
     stream: str
     version: int
@@ -54,6 +58,7 @@ class NewEntry(Struct):
     payload: bytes
     key_id: str
     bumps: bool = False
+    request_id: str = ""
 
     @property
     def event_type(self) -> str:
@@ -78,12 +83,16 @@ class ReceivedRequest(Struct):
 
 
 class Membership(Struct):
-    """An edge to open or close, made by the entry with this index in the job."""
+    """An edge to open or close, made by the entry with this index in the job.
+
+    until: of an edge to open, the entry of the same job that closes it again.
+    """
 
     group_id: str
     member_id: str
     member_type: str
     entry: int
+    until: int | None = None
 
 
 class Job:
@@ -92,13 +101,14 @@ class Job:
     __slots__ = (
         "actor", "changed_groups", "changed_users", "closed", "edges", "entries", "existing", "gone_groups",
         "gone_users", "groups_at", "held", "left", "names", "new_groups", "new_users", "opened", "received", "released",
-        "request_id", "streams_at", "subject_keys", "tenant_id", "users_at", "values",
+        "request_id", "status", "streams_at", "subject_keys", "tenant_id", "users_at", "vacating", "values",
     )  # fmt: skip
 
     def __init__(self, tenant_id: int, request_id: str, actor: str) -> None:
         self.tenant_id = tenant_id
         self.request_id = request_id
         self.actor = actor  # Token id, or "operator": opaque, it goes into the leaf.
+        self.status = 0  # What the request is answered, where it is one.
         self.entries: list[NewEntry] = []
         self.subject_keys: list[SubjectKey] = []
         self.received: ReceivedRequest | None = None
@@ -122,6 +132,8 @@ class Job:
         self.gone_groups: list[tuple[str, int]] = []
         self.opened: list[Membership] = []
         self.closed: list[Membership] = []
+        # Changed resources whose name another changed one of this job takes: no order of updates suits a swap.
+        self.vacating: list[str] = []
 
     def touches(self) -> Iterator[tuple[object, "Touch"]]:
         """What this job's decision read and what its rows change, for choosing a batch's jobs."""

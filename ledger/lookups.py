@@ -20,6 +20,7 @@ from ledger.writer import Unreachable
 
 USER = "User"
 PLANS_LIVE_S = 1.0
+_KEYS_MAX = 2_000  # Of one query: a long list of members shall not make it a long one.
 _ANSWER_S = 5.0  # A point read takes a thousandth of it: whoever waits longer is told to come again.
 
 Key = tuple[Any, ...]
@@ -53,7 +54,7 @@ class Lane:
     async def _run(self) -> None:
         await asyncio.sleep(0)  # Let the requests of this turn of the loop join.
         while self._waiting:
-            batch, self._waiting = self._waiting, []
+            batch, self._waiting = self._waiting[:_KEYS_MAX], self._waiting[_KEYS_MAX:]
             try:
                 found = await self._ask({key for key, _ in batch})
             except Exception as error:

@@ -20,7 +20,10 @@ from ledger.connections import KeptConnection, answered_within, is_lost
 from ledger.jobs import Job, batch_of
 
 BATCH_JOBS_MAX = 256
-_CALL_S = 10.0  # Then the call counts as lost, and its fate is looked up.
+_CALL_S = 10.0  # Then the call counts as lost, and its fate is looked up; with many entries it may take longer.
+_ENTRIES_A_SECOND_MIN = 2_000
+_MANY_ENTRIES = 2_000
+_TAIL_ENTRIES = 100_000  # How far back its entries are looked for, beside their own number.
 CLOCKS_DISAGREE = "SL001"  # The SQLSTATE that ledger_append refuses with.
 # A refusal is then forgotten: whoever sends no writes to a service that is not ready would never learn of the end.
 _CLOCKS_REMEMBERED_S = 30.0
@@ -208,10 +211,12 @@ class Lane:
             await self.connection.drop()
             _fail(todo, Unreachable("the database cannot be reached"))
             return []
-        batch, arguments = _packed(todo)
+        entries = sum(len(queued.job.entries) for queued in todo)
+        # Many entries, of one bulk request or one long list of members, would keep everybody waiting.
+        batch, arguments = _packed(todo) if entries < _MANY_ENTRIES else await asyncio.to_thread(_packed, todo)
         cursor = AsyncRawCursor(connection)
         cursor.format = psycopg.pq.Format.BINARY
-        with answered_within(connection, _CALL_S):
+        with answered_within(connection, _CALL_S + entries / _ENTRIES_A_SECOND_MIN):
             await self._replan(connection)
             await cursor.execute(CALL, arguments, prepare=True)
             answer: Any = await cursor.fetchone()
@@ -244,8 +249,8 @@ class Lane:
         except (psycopg.Error, OSError, TimeoutError):
             await connection_was.drop()
             return _fail(todo, Unreachable("the connection broke and the database did not come back in time"))
-        for queued in todo:
-            appended = written.get(queued.job.request_id)
+        for number, queued in enumerate(todo):
+            appended = written.get(number)
             if appended is None:
                 queued.fail(Unreachable("the connection broke before the write"))
             else:
@@ -280,33 +285,35 @@ async def _until_gone(connection: AsyncConnection[Row], pid: int) -> None:
     raise TimeoutError
 
 
-async def _written(connection: AsyncConnection[Row], todo: list[Queued]) -> dict[str, Appended]:
+async def _written(connection: AsyncConnection[Row], todo: list[Queued]) -> dict[int, Appended]:
     """Find which of the jobs are in the ledger. They are near its end, and written together or not at all."""
+    jobs = {
+        entry.request_id or queued.job.request_id: number
+        for number, queued in enumerate(todo)
+        for entry in queued.job.entries
+    }
     cursor = await connection.execute(
         """
         with tail as (
             select position, stream, stream_version, request_id, recorded_at from entries
-             where tenant_id = %(tenant)s order by position desc limit 100000
+             where tenant_id = %(tenant)s order by position desc limit %(tail)s
         )
         select t.request_id::text, t.position, t.recorded_at, t.stream, t.stream_version
           from tail t where t.request_id = any(%(requests)s::uuid[]) order by t.position
         """,
-        {"tenant": todo[0].job.tenant_id, "requests": [queued.job.request_id for queued in todo]},
+        {
+            "tenant": todo[0].job.tenant_id,
+            "requests": list(jobs),
+            "tail": _TAIL_ENTRIES + sum(len(queued.job.entries) for queued in todo),
+        },
     )
-    return {
-        request_id: _appended_before(rows)
-        for request_id, rows in _by_request(await cursor.fetchall()).items()  # type: ignore[arg-type]
-    }
+    found: dict[int, list[FoundRow]] = {}
+    for row in await cursor.fetchall():
+        found.setdefault(jobs[row[0]], []).append(row)  # type: ignore[index, arg-type]
+    return {number: _appended_before(rows) for number, rows in found.items()}
 
 
 FoundRow = tuple[str, int, datetime, str, int]
-
-
-def _by_request(rows: list[FoundRow]) -> dict[str, list[FoundRow]]:
-    grouped: dict[str, list[FoundRow]] = {}
-    for row in rows:
-        grouped.setdefault(row[0], []).append(row)
-    return grouped
 
 
 def _appended_before(rows: list[FoundRow]) -> Appended:

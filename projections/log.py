@@ -20,7 +20,8 @@ STATUSES = ("success", "failure", "skipped")
 _LOG = """
 select first_position, last_position, request_id::text, recorded_at, action, status, resource_type, target_id::text,
        method, path, http_status, scim_type, detail, token_id, token_label, profile, client_address, user_agent,
-       correlation, operations, quirks, ignored, duration_us, entry_count, repetitions, modified
+       correlation, operations, quirks, ignored, duration_us, entry_count, repetitions, modified,
+       bulk_request_id::text, bulk_operation
   from trail t
  where tenant_id = %(tenant)s
    and first_position < %(before)s
@@ -43,7 +44,8 @@ class Record(Struct, frozen=True):
     """One request in the provisioning log.
 
     action: create, update, disable, enable, delete, other. status: success, failure, skipped.
-    duration_us: from receipt to append.
+    duration_us: from receipt to append. bulk_request_id, bulk_operation: of an operation of a bulk request, whose
+    request_id is that one's but for the last four digits.
     """
 
     first_position: int
@@ -72,6 +74,8 @@ class Record(Struct, frozen=True):
     entry_count: int
     repetitions: int
     modified: list[Any]
+    bulk_request_id: str | None
+    bulk_operation: int | None
 
 
 class Log(Struct, frozen=True):

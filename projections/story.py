@@ -21,7 +21,7 @@ from domain.events import (
     UserCreated,
 )
 from domain.schemas import STANDARD
-from ledger.entry import Cause, Entry, Erased, Received
+from ledger.entry import BulkOperation, Cause, Entry, Erased, Received
 from projections.attributes import flat
 from projections.requests import NO_CAUSE
 
@@ -35,7 +35,7 @@ class RequestTold(Struct, frozen=True, omit_defaults=True):
 
     token_label: the initiator. activity_id: Entra's, from its ADSCIMVersion header, to search its logs for.
     duration_us: from receipt to append. first_position: of its entries. received: the commitment to its body,
-    and whether that is kept.
+    and whether that is kept. bulk: which operation of which bulk request it was; the body is the bulk request's.
     """
 
     request_id: str
@@ -58,6 +58,7 @@ class RequestTold(Struct, frozen=True, omit_defaults=True):
     ignored: list[str] = []
     duration_us: int = 0
     received: Received | None = None
+    bulk: BulkOperation | None = None
 
 
 class Change(Struct, frozen=True, omit_defaults=True):
@@ -193,6 +194,7 @@ def request_told(first: Entry, cause: Cause) -> RequestTold:
         ignored=cause.ignored,
         duration_us=cause.elapsed_us,
         received=cause.received,
+        bulk=cause.bulk,
     )
 
 

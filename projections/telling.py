@@ -66,6 +66,8 @@ def _record(told: Record) -> Iterator[str]:
     address = f" from {plain(told.client_address)}" if told.client_address else ""
     request = f"{told.method} {plain(told.path)} by {client}{address}, request {told.request_id}"
     yield f"    position {told.first_position}, {request}"
+    if told.bulk_operation is not None:
+        yield f"    operation {told.bulk_operation} of the bulk request {told.bulk_request_id}"
     if told.scim_type or told.detail:
         yield f"    {told.http_status} {told.scim_type} {plain(told.detail)}".rstrip()
     for modified in told.modified:

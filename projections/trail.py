@@ -1,5 +1,8 @@
 """The provisioning log: one record per request, what it changed, and the steps it went through.
 
+Each operation of a bulk request is a request here, with its own path, status and steps: that is what it was decided
+as, and one record of a thousand different outcomes would answer nobody.
+
 Modelled on the log that Entra's administrators read (facts on the Entra client, §5): action, status,
 identity, modified properties, steps, duration, error. What a target is called now or was called last is
 looked up when somebody asks; a name kept here would be wrong after the next rename.
@@ -28,7 +31,7 @@ from domain.events import (
     SchemaDeclared,
     UserCreated,
 )
-from ledger.entry import Entry, TenantId
+from ledger.entry import BulkOperation, Entry, TenantId
 from projections.attributes import flat
 from projections.requests import cause_of, requests
 from projections.tables import NULL, Table, copy_lines, json, text, texts
@@ -71,11 +74,14 @@ class Property(Struct, frozen=True, omit_defaults=True):
 
 
 class TrailRow(Struct, frozen=True):
-    """One request. Texts are empty and ids None where a request had none; durations are in microseconds.
+    """One request, or operation of a bulk request. Texts are empty and ids None where it had none.
+
+    Durations are in microseconds.
 
     first_position, last_position: of its entries. target_id: the resource it was sent to or made.
     subjects: everybody its entries are about, and the groups they changed.
     events: how many entries of each event type. repetitions: identical refusals this row stands for besides.
+    bulk: of an operation, the bulk request and its number in it.
     """
 
     first_position: int
@@ -107,6 +113,7 @@ class TrailRow(Struct, frozen=True):
     repetitions: int
     events: dict[str, int]
     modified: list[Property]
+    bulk: BulkOperation | None = None
 
     @property
     def entry_count(self) -> int:
@@ -162,6 +169,7 @@ def _row(request: list[Entry]) -> TrailRow:
         repetitions=first.event.repetitions if isinstance(first.event, RequestRefused) else 0,
         events=Counter(entry.event_type for entry in request) if len(request) > 1 else {first.event_type: 1},
         modified=[p for entry in request for p in modified_properties(entry)],
+        bulk=cause.bulk,
     )
 
 
@@ -228,7 +236,7 @@ TRAIL = Table(
         "status", "resource_type", "target_id", "method", "path", "http_status", "scim_type", "detail",
         "token_id", "token_label", "profile", "client_address", "user_agent", "correlation", "operations",
         "quirks", "ignored", "state_version", "duration_us", "entry_count", "repetitions", "events",
-        "modified",
+        "modified", "bulk_request_id", "bulk_operation",
     ),
 )  # fmt: skip
 TRAIL_SUBJECTS = Table(
@@ -242,7 +250,7 @@ class Trail:
     """The catch-up projection behind `log`."""
 
     name = "trail"
-    revision = 1
+    revision = 2
     tables = (TRAIL, TRAIL_SUBJECTS)
 
     def write(self, cursor: Cursor[Any], tenant_id: TenantId, entries: Sequence[Entry]) -> None:
@@ -259,6 +267,7 @@ class Trail:
 
 def _line(tenant_id: TenantId, row: TrailRow) -> str:
     """A row in the order of TRAIL.columns; only what a client can choose needs escaping."""
+    bulk = f"{row.bulk.request_id}\t{row.bulk.number}" if row.bulk else f"{NULL}\t{NULL}"
     operations, quirks, ignored = (texts(of) if of else "{}" for of in (row.operations, row.quirks, row.ignored))
     return (
         f"{tenant_id}\t{row.first_position}\t{row.last_position}\t{row.request_id}\t"
@@ -268,7 +277,7 @@ def _line(tenant_id: TenantId, row: TrailRow) -> str:
         f"{row.token_id}\t{text(row.token_label)}\t{row.profile}\t{text(row.client_address)}\t"
         f"{text(row.user_agent)}\t{json(row.correlation) if row.correlation else '{}'}\t{operations}\t"
         f"{quirks}\t{ignored}\t{row.state_version}\t{row.duration_us}\t{row.entry_count}\t"
-        f"{row.repetitions}\t{_events(tuple(row.events.items()))}\t{json(row.modified)}"
+        f"{row.repetitions}\t{_events(tuple(row.events.items()))}\t{json(row.modified)}\t{bulk}"
     )
 
 

@@ -113,6 +113,8 @@ def request_line(request: RequestTold) -> str:
 def request_lines(request: RequestTold) -> Iterator[str]:
     """A request with everything that helps to find it again, here and at the identity provider."""
     yield f"  request {request.request_id}, position {request.first_position}, {when(request.at)}"
+    if (bulk := request.bulk) is not None:
+        yield f"    operation {bulk.number} of {bulk.count} of the bulk request {bulk.request_id}"
     if request.method:
         answered = f", answered {request.status}" if request.status else ""
         yield f"    {request.method} {plain(request.path)}{answered}"

@@ -79,6 +79,25 @@ def test_a_connection_lost_in_the_middle_of_a_call_writes_nothing_twice(site: Si
     check_whole(site.owner, crowd, fault, token)
 
 
+def test_a_bulk_request_whose_reply_was_lost_is_found_and_not_written_again(site: Site) -> None:
+    """Its entries have a request id each; one of them found is all of them found."""
+    slug = "bulk-lost"
+    token, _ = site.owner.new_tenant(slug)
+    assert call(site, "POST", "Users", slug, token).status_code == 201
+    user = {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"]}
+    operations = [
+        {"method": "POST", "path": "/Users", "bulkId": f"{n}", "data": user | {"userName": f"lost {n}"}}
+        for n in range(50)
+    ]
+    cuts = site.proxy.cuts
+    site.proxy.cut_next_reply()
+    answer = call(site, "POST", "Bulk", slug, token, {"Operations": operations})
+    assert site.proxy.cuts == cuts + 1
+    assert answer.status_code == 200, answer.text
+    assert {each["status"] for each in answer.json()["Operations"]} == {"201"}
+    assert call(site, "GET", "Users?count=0", slug, token).json()["totalResults"] == 51
+
+
 def test_an_unreachable_database_is_answered_503_until_it_is_back(site: Site) -> None:
     """Reads and writes alike say when to come again; nothing has to be restarted."""
     crowd, token = site.crowd("unreachable")
@@ -112,10 +131,10 @@ def test_a_frozen_database_is_answered_503_until_it_goes_on(site: Site) -> None:
     check_whole(site.owner, crowd, "frozen", token)
 
 
-def call(site: Site, method: str, path: str, slug: str, token: str) -> httpx.Response:
+def call(site: Site, method: str, path: str, slug: str, token: str, body: object = None) -> httpx.Response:
     """Send one request to the proxied service; reads need no body, and writes have one that is right."""
     schema = "urn:ietf:params:scim:schemas:core:2.0:User"
-    body = {"schemas": [schema], "userName": f"{time.monotonic_ns()}@faults.example"}
+    body = body or {"schemas": [schema], "userName": f"{time.monotonic_ns()}@faults.example"}
     return httpx.request(
         method,
         f"{site.outside.base_url}/scim/{slug}/v2/{path}",

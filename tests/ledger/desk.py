@@ -17,9 +17,10 @@ import psycopg
 import uvicorn
 
 from api.app import create_app
+from api.exchange import Answer
 from api.refusals import Refusals
 from api.scim import Scim
-from api.service import Service
+from api.service import AnswerTo, Decide, Service
 from ledger.batch import Appended
 from ledger.config import Config
 from ledger.entry import Tenant
@@ -53,7 +54,7 @@ class Decided(BaseException):
 class Deciding(Service):
     """A service whose requests stop where their job would be queued."""
 
-    async def write(self, decide: Callable[[], Awaitable[Job]]) -> Appended:
+    async def write(self, decide: Decide, answer: AnswerTo) -> Answer:
         """Raise what was decided."""
         raise Decided(await decide())
 

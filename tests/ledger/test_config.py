@@ -41,6 +41,7 @@ def test_every_setting_has_a_variable(tmp_path: Path) -> None:
         "workers": 3,
         "trusted_proxies": 2,
         "body_bytes_max": 2_000_000,
+        "bulk_body_bytes_max": 3_000_000,
     }
     environ = {f"SCIM_LEDGER_{name.upper()}": str(value) for name, value in values.items()}
     found = read_config(environ=environ)
@@ -85,6 +86,7 @@ def test_what_kubernetes_says_about_a_service_of_our_name_is_not_for_us() -> Non
         ("workers", "1.5", "workers must be a whole number, not '1.5'"),
         ("trusted_proxies", "all", "trusted proxies must be a whole number, not 'all'"),
         ("body_bytes_max", "1", "body bytes max must be from 1024 to 1073741824, not 1"),
+        ("bulk_body_bytes_max", "x", "bulk body bytes max must be a whole number, not 'x'"),
         (
             "host",
             "http://localhost",

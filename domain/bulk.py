@@ -1,0 +1,246 @@
+"""A bulk request read (RFC 7644 §3.7): its operations in order, and the bulkIds that they refer to.
+
+A `bulkId:xyz` stands for the id of what the operation with that bulkId creates. It is looked for where a reference
+can stand, and nowhere else: a title that happens to begin so is a title.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from msgspec import Struct
+
+from domain.attributes import Attribute, JsonObject, ResourceType
+from domain.errors import InvalidSyntax, InvalidValue, NoSuchResource, PayloadTooLarge, ScimError, UnsupportedVersion
+
+BULK_REQUEST = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
+METHODS = ("POST", "PUT", "PATCH", "DELETE")
+
+_NO_OPERATIONS = ("Bulk", "Me", "ServiceProviderConfig", "ResourceTypes", "Schemas")
+_VERSION = re.compile(r"v\d+", re.IGNORECASE)
+_REFERENCE = re.compile(r"(?:.*/)?bulkId:([^/?#]+)", re.DOTALL)
+_QUOTED_REFERENCE = re.compile(r'"bulkId:([^"\\]+)"')
+
+
+class Operation(Struct, frozen=True):
+    """One operation as it was sent.
+
+    number: its place in the request, from 1. method: as written, "" without one that is a string.
+    resource_type: whose endpoint `path` names; None when it names none. resource_id: as the path has it, perhaps a
+    `bulkId:…`; "" for a collection. query: of the path. refusal: why it cannot be executed, if so.
+    """
+
+    number: int
+    method: str
+    resource_type: ResourceType | None
+    resource_id: str
+    query: str
+    bulk_id: str | None
+    version: str | None
+    data: JsonObject
+    refusal: ScimError | None = None
+
+
+class BulkRequest(Struct, frozen=True):
+    """operations: at least one. fail_on_errors: after how many errors to stop; None for never."""
+
+    operations: list[Operation]
+    fail_on_errors: int | None
+
+
+def read_bulk(body: JsonObject, endpoints: Mapping[str, ResourceType], operations_max: int) -> BulkRequest:
+    """Read the message.
+
+    body: from `parse_json`. endpoints: resource types by the name of their endpoint, without its slash.
+    Raises InvalidSyntax for what is no BulkRequest, PayloadTooLarge for more operations than there may be. What is
+    wrong with one operation is its `refusal`.
+    """
+    message = _folded(body)
+    schemas = message.get("schemas")
+    if schemas is not None and (type(schemas) is not list or BULK_REQUEST not in schemas):
+        raise InvalidSyntax(f"schemas does not name {BULK_REQUEST}")
+    operations = message.get("operations")
+    if type(operations) is not list or not all(type(each) is dict for each in operations):
+        raise InvalidSyntax("Operations takes an array of objects")
+    if not operations:
+        raise InvalidSyntax("Operations is empty")
+    if len(operations) > operations_max:
+        raise PayloadTooLarge(f"a bulk request may have {operations_max} operations (maxOperations)")
+    stop = message.get("failonerrors")
+    if stop is not None and (type(stop) is not int or stop < 1):
+        raise InvalidSyntax("failOnErrors takes a positive integer")
+    seen: set[str] = set()
+    return BulkRequest([_operation(n, each, endpoints, seen) for n, each in enumerate(operations, 1)], stop)
+
+
+def _folded(body: JsonObject) -> JsonObject:
+    return {name.lower(): value for name, value in body.items()}  # RX-22
+
+
+def _operation(number: int, body: JsonObject, endpoints: Mapping[str, ResourceType], seen: set[str]) -> Operation:
+    given = _folded(body)
+    method, bulk_id, version, data = (given.get(name) for name in ("method", "bulkid", "version", "data"))
+    resource_type, resource_id, query = None, "", ""
+    refusal = _fault(given, seen)
+    if type(bulk_id) is str:
+        seen.add(bulk_id)
+    try:
+        resource_type, resource_id, query = _target(given.get("path"), endpoints)
+        if not refusal and (method == "POST") is not (resource_id == ""):
+            raise InvalidSyntax("POST takes the path of a collection, the other methods that of a resource")
+    except ScimError as error:
+        refusal = refusal or error
+    return Operation(
+        number=number,
+        method=method if type(method) is str else "",
+        resource_type=resource_type,
+        resource_id=resource_id,
+        query=query,
+        bulk_id=bulk_id if type(bulk_id) is str else None,
+        version=version if type(version) is str else None,
+        data=data if type(data) is dict else {},
+        refusal=refusal,
+    )
+
+
+def _fault(given: JsonObject, seen: set[str]) -> ScimError | None:
+    """What is wrong with an operation's members, its path apart (BU-02, BU-15)."""
+    method, bulk_id, version = given.get("method"), given.get("bulkid"), given.get("version")
+    if method not in METHODS:
+        return InvalidSyntax("method is one of " + ", ".join(METHODS))
+    if bulk_id is not None and (type(bulk_id) is not str or not bulk_id):
+        return InvalidSyntax("bulkId takes a string")
+    if bulk_id is None and method == "POST":
+        return InvalidSyntax("POST needs a bulkId")
+    if bulk_id in seen:
+        return InvalidValue("an earlier operation has the same bulkId")
+    if version is not None and type(version) is not str:
+        return InvalidSyntax("version takes a string")
+    if method != "DELETE" and type(given.get("data")) is not dict:
+        return InvalidSyntax(f"{method} needs data, an object")
+    return None
+
+
+def _target(path: Any, endpoints: Mapping[str, ResourceType]) -> tuple[ResourceType, str, str]:
+    """Return what a path below the base URI names: resource type, id ("" for the collection), query."""
+    path, _, query = path.partition("?") if type(path) is str else ("", "", "")
+    if not path.strip("/"):
+        raise InvalidSyntax("path takes the path of an endpoint or a resource")
+    segments = [unquote(segment) for segment in path.strip("/").split("/")]
+    if _VERSION.fullmatch(segments[0]) and segments.pop(0).lower() != "v2":  # BU-19
+        raise UnsupportedVersion
+    if not segments or segments[0] in _NO_OPERATIONS or segments[-1] == ".search":
+        raise InvalidSyntax("a bulk operation is about a resource")  # BU-18
+    resource_type = endpoints.get(segments[0])
+    if resource_type is None or len(segments) > 2:
+        raise NoSuchResource("there is no such endpoint")
+    return resource_type, segments[1] if len(segments) == 2 else "", query
+
+
+class References:
+    """The bulkIds that one operation refers to, found while its path and data are made to name ids.
+
+    ids: by bulkId, of everything the request creates. used: bulkIds that were replaced. unknown: whether there was
+    one that the request does not have (BU-14).
+    """
+
+    def __init__(self, ids: Mapping[str, str]) -> None:
+        self._ids = ids
+        self.used: set[str] = set()
+        self.unknown = False
+
+    def text(self, text: str) -> str:
+        """Return a reference's text with the id in the place of a bulkId."""
+        found = _REFERENCE.fullmatch(text)
+        return text if found is None else text[: found.start(1) - len("bulkId:")] + self._id(found[1])
+
+    def data(self, operation: Operation) -> JsonObject:
+        """Return an operation's data with ids in the place of bulkIds."""
+        assert operation.resource_type is not None
+        if operation.method == "PATCH":
+            return self._patch(operation.data, operation.resource_type)
+        return self._body(operation.data, operation.resource_type)
+
+    def _patch(self, body: JsonObject, resource_type: ResourceType) -> JsonObject:
+        replaced = dict(body)
+        for name, value in body.items():
+            if name.lower() == "operations" and type(value) is list:
+                replaced[name] = [self._step(each, resource_type) if type(each) is dict else each for each in value]
+        return replaced
+
+    def _step(self, step: JsonObject, resource_type: ResourceType) -> JsonObject:
+        names = {name.lower(): name for name in step}
+        path = step[names["path"]] if "path" in names else None
+        replaced = dict(step)
+        if path is None or type(path) is not str:
+            if "value" in names and type(step[names["value"]]) is dict:
+                replaced[names["value"]] = self._body(step[names["value"]], resource_type)
+            return replaced
+        head = path.partition("[")[0].rstrip(" ")
+        if "value" in names:
+            replaced[names["value"]] = self._member(head, step[names["value"]], resource_type)
+        place = resource_type.places.get(head.lower())
+        if place is not None and _refers(place.attribute):
+            replaced[names["path"]] = _QUOTED_REFERENCE.sub(lambda found: f'"{self._id(found[1])}"', path)
+        return replaced
+
+    def _body(self, body: JsonObject, resource_type: ResourceType) -> JsonObject:
+        return {name: self._member(name, value, resource_type) for name, value in body.items()}
+
+    def _member(self, name: str, value: Any, resource_type: ResourceType) -> Any:
+        """Replace within what stands below an attribute's name, however that is qualified, or an extension's URI."""
+        schema = resource_type.containers.get(name.lower())
+        if schema is not None:
+            if type(value) is not dict:
+                return value
+            attributes = schema.by_name
+            return {
+                n: self._value(attributes[n.lower()], v) if n.lower() in attributes else v for n, v in value.items()
+            }
+        place = resource_type.places.get(name.partition("[")[0].rstrip(" ").lower())
+        if place is None:
+            return value
+        if place.sub is None:
+            return self._value(place.attribute, value)
+        return self._value(place.attribute, {place.sub.name: value})[place.sub.name]
+
+    def _value(self, attribute: Attribute, value: Any) -> Any:
+        if type(value) is list:
+            return [self._value(attribute, each) for each in value]
+        if type(value) is dict:
+            return {name: self._sub_value(attribute, name, part) for name, part in value.items()}
+        return self.text(value) if type(value) is str and _refers(attribute) else value
+
+    def _sub_value(self, attribute: Attribute, name: str, part: Any) -> Any:
+        sub = attribute.subs.get(name.lower())
+        if sub is None:
+            return part
+        if sub is attribute.value and _refers(attribute):
+            return self.text(part) if type(part) is str else part
+        return self._value(sub, part)
+
+    def _id(self, bulk_id: str) -> str:
+        found = self._ids.get(bulk_id)
+        if found is None:
+            self.unknown = True
+            return ""
+        self.used.add(bulk_id)
+        return found
+
+
+def _refers(attribute: Attribute) -> bool:
+    """Whether an attribute's value is another resource: its `value`, its `$ref`, or itself, when it is given bare."""
+    return "$ref" in attribute.subs or any(kind not in ("external", "uri") for kind in attribute.reference_types)
+
+
+def strings(data: Any) -> Iterator[str]:
+    """Yield every string in a JSON value: what may name a resource."""
+    if type(data) is str:
+        yield data
+    elif type(data) is dict:
+        for part in data.values():
+            yield from strings(part)
+    elif type(data) is list:
+        for part in data:
+            yield from strings(part)
