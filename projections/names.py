@@ -105,9 +105,13 @@ def _renamed(resource: str, id: str, kind: str, before: Any, after: Any, positio
 
 
 def settle(changes: Iterable[Opened | Closed]) -> tuple[list[NameRow], list[Closed]]:
-    """Fold changes into new rows, some of them closed again, and what is left: older rows to close."""
+    """Fold changes into new rows, some of them closed again, and what is left: older rows to close, each once.
+
+    Who goes gives up every kind of name, also one that it had given up before: that end is no other.
+    """
     made: list[NameRow] = []
     open_rows: dict[tuple[str, str], NameRow] = {}
+    seen: set[tuple[str, str]] = set()
     older: list[Closed] = []
     for change in changes:
         name = (change.id, change.kind)
@@ -117,8 +121,9 @@ def settle(changes: Iterable[Opened | Closed]) -> tuple[list[NameRow], list[Clos
             open_rows[name] = row
         elif row_to_close := open_rows.pop(name, None):
             row_to_close.to_position = change.position
-        else:
+        elif name not in seen:
             older.append(change)
+        seen.add(name)
     return made, older
 
 
