@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from domain.events import Deactivated, ResourceCreated, UserCreated
+from domain.events import AttributeChanged, Deactivated, ResourceCreated, UserCreated
 from ledger.entry import Entry
 from projections.story import (
     Change,
@@ -143,6 +143,8 @@ def _turns(own: Sequence[Entry], told: dict[str, RequestTold]) -> _Turns:
                 turns.disabled, turns.enabled = _step(entry, told), None
             case "Reactivated":
                 turns.enabled = _step(entry, told)
+            case "AttributeChanged" if turns.disabled and not turns.enabled and _is_of_active(entry):
+                turns.enabled = _step(entry, told)  # Unassigned: where `active` is missing, nobody is disabled.
             case "UserDeleted" | "GroupDeleted" | "ResourceDeleted":
                 turns.deleted = _step(entry, told)
     if turns.deleted and turns.enabled:
@@ -153,6 +155,10 @@ def _turns(own: Sequence[Entry], told: dict[str, RequestTold]) -> _Turns:
 def _is_born_inactive(entry: Entry) -> bool:
     event = entry.event
     return isinstance(event, UserCreated | ResourceCreated) and event.resource.get("active") is False
+
+
+def _is_of_active(entry: Entry) -> bool:
+    return isinstance(entry.event, AttributeChanged) and entry.event.attribute == "active"
 
 
 def _step(entry: Entry, told: dict[str, RequestTold]) -> Step:

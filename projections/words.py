@@ -168,7 +168,7 @@ def verdict(told: Explanation) -> list[str]:
     if told.disabled is not None:
         sentences.append(_disabled(told.disabled, noun))
     if told.enabled is not None:
-        sentences.append(f"On {when(told.enabled.at)} {initiator(told.enabled.request)} set active to true again.")
+        sentences.append(_enabled(told.enabled))
     if told.deleted is not None:
         sentences.append(f"On {when(told.deleted.at)} {initiator(told.deleted.request)} deleted the {noun}.")
     if told.verdict == "active":
@@ -192,6 +192,11 @@ def _disabled(step: Step, noun: str) -> str:
     if step.event in CREATIONS:
         return f"{who} created the {noun} with active set to false."
     return f"{who} set active to false, {'explicitly' if step.explicit else 'implied by what was sent'}."
+
+
+def _enabled(step: Step) -> str:
+    how = "set active to true again" if step.event == "Reactivated" else "unassigned active, which disables nobody"
+    return f"On {when(step.at)} {initiator(step.request)} {how}."
 
 
 def _names(told: Explanation) -> Iterator[str]:

@@ -95,11 +95,15 @@ PROMISES = {
     "active is what its last entry made of it": """
         select u.id, u.active, newest.event_type
           from users u join lateral (
-            select e.event_type from entries e
+            select e.event_type, e.stream_version from entries e
              where e.tenant_id = u.tenant_id and e.stream = 'users/' || u.id
                and e.event_type in ('Deactivated', 'Reactivated')
              order by e.stream_version desc limit 1) newest on true
-         where u.tenant_id = %(tenant)s and u.active is distinct from (newest.event_type = 'Reactivated')""",
+         where u.tenant_id = %(tenant)s and u.active is distinct from (newest.event_type = 'Reactivated')
+           and not exists (  -- Which may have unassigned it; what changed is sealed.
+            select from entries e
+             where e.tenant_id = u.tenant_id and e.stream = 'users/' || u.id
+               and e.event_type = 'AttributeChanged' and e.stream_version > newest.stream_version)""",
     "every interval of a membership begins with its MembershipAdded, and each of these begins one": """
         with begun as (
             select split_part(stream, '/', 2)::uuid as group_id, subject_id as member_id, position
