@@ -1,9 +1,17 @@
-"""uvicorn's HTTP protocol, with one system call an answer where it makes two."""
+"""uvicorn's HTTP protocol: one system call an answer where it makes two, a limit to heads, refusals in JSON."""
 
 import asyncio
+from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from api.answers import error_answer
+from api.exchange import SCIM_JSON
+from domain.errors import HeadTooLarge, InvalidSyntax, ScimError, UriTooLong
+
+HEAD_BYTES_MAX = 65_536  # Of a request line and its headers, one read of the socket more or less.
+_URL_BYTES_MAX = 65_535  # What the parser can take apart.
 
 
 class Coalescing:
@@ -44,6 +52,38 @@ class Coalescing:
 class Protocol(HttpToolsProtocol):
     """The protocol of one connection."""
 
+    _head_bytes = 0
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, with writes gathered."""
         super().connection_made(Coalescing(transport, self.loop))  # type: ignore[arg-type]
+
+    def data_received(self, data: bytes) -> None:
+        """Take what arrived. A head without end is refused: the parser would keep all of it, token or not."""
+        before = self.cycle
+        in_body = before is not None and before.more_body
+        super().data_received(data)
+        if in_body or self.cycle is not before:
+            self._head_bytes = 0
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > HEAD_BYTES_MAX:
+            self._refuse(HeadTooLarge())
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP request."""
+        too_long = self.headers is not None and len(self.url) > _URL_BYTES_MAX
+        self._refuse(UriTooLong("the URL is too long") if too_long else InvalidSyntax("this is no HTTP request"))
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Who offers another protocol is answered in this one, and nothing is worth a warning."""
+
+    def _refuse(self, error: ScimError) -> None:
+        """Answer like every refusal, and close: where the next request would begin, nobody knows."""
+        body = error_answer(error).body
+        head = (
+            f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\ncontent-type: {SCIM_JSON.decode()}\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()

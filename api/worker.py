@@ -46,6 +46,7 @@ def main(listener_fd: int, parent_pid: int) -> None:
         create_app(service, pass_on),
         loop="uvloop",
         http="api.protocol:Protocol",
+        ws="none",
         lifespan="on",
         access_log=False,
         log_config=None,

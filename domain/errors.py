@@ -208,6 +208,15 @@ class TooManyRequests(ScimError):
         super().__init__("too many requests, try again later", {"Retry-After": str(retry_after_s)})
 
 
+class HeadTooLarge(ScimError):
+    """The request line and headers exceed the limit (RFC 6585 §5)."""
+
+    status = 431
+
+    def __init__(self, detail: str = "the headers of the request are too large") -> None:
+        super().__init__(detail)
+
+
 class NotOffered(ScimError):
     """A SCIM feature that is switched off here (RFC 7644 §3.12)."""
 

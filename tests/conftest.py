@@ -9,6 +9,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from uuid import uuid4
@@ -198,12 +199,19 @@ def simulated(postgres: Database, keys: Keys) -> Simulated:
         return simulate(connection, tenant, Vault.load(connection, tenant.tenant_id, keys))
 
 
-@pytest.fixture(scope="session")
-def service() -> Iterator[Service]:
-    """The real service, as a process of its own with its own embedded Postgres, for the whole run."""
+@contextmanager
+def throw_away_service() -> Iterator[Service]:
+    """The real service, as a process of its own with its own embedded Postgres."""
     folder = throw_away_folder()
     folder.chmod(0o755)
     started = Service.start(folder / "data")
     yield started
     started.stop()
     drop_folder(folder)
+
+
+@pytest.fixture(scope="session")
+def service() -> Iterator[Service]:
+    """A service for the whole run; a test makes a tenant of its own."""
+    with throw_away_service() as started:
+        yield started
