@@ -12,6 +12,7 @@ from litestar.types import Receive, Scope, Send
 from api.audit import AUDIT_HANDLERS
 from api.oauth import token_endpoint
 from api.observing import observed, tell_defect
+from api.openapi.document import schema_endpoint
 from api.operations import OPERATIONS
 from api.refusals import Refusals
 from api.schemas import SCHEMA_HANDLERS
@@ -63,7 +64,14 @@ def create_app(service: Service, pass_on_lines: Callable[[], None]) -> Litestar:
                 await super().__call__(scope, receive, send)
 
     app = Front(
-        route_handlers=[scim_mount, *OPERATIONS, *AUDIT_HANDLERS, *SCHEMA_HANDLERS, token_endpoint(service)],
+        route_handlers=[
+            scim_mount,
+            *OPERATIONS,
+            *AUDIT_HANDLERS,
+            *SCHEMA_HANDLERS,
+            token_endpoint(service),
+            schema_endpoint(service.config.public_url),
+        ],
         lifespan=[lifespan],
         openapi_config=None,
         logging_config=None,

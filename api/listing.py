@@ -18,7 +18,7 @@ from projections.queries import Found, Question
 from projections.where import point
 
 Types = tuple[ResourceType, ...]
-_SEARCH_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
+SEARCH_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
 
 
 async def read(service: Service, exchange: Exchange, types: Types) -> Answer:
@@ -30,8 +30,8 @@ async def search(service: Service, exchange: Exchange, types: Types) -> Answer:
     """POST .search: the same question without personal data in a URL."""
     body = parse_json(await exchange.read_body(service.config.body_bytes_max))
     named = next((value for name, value in body.items() if name.lower() == "schemas"), None)
-    if named is not None and (not isinstance(named, list) or _SEARCH_SCHEMA not in named):
-        raise InvalidSyntax(f"the body must be a {_SEARCH_SCHEMA}")
+    if named is not None and (not isinstance(named, list) or SEARCH_SCHEMA not in named):
+        raise InvalidSyntax(f"the body must be a {SEARCH_SCHEMA}")
     return await _list(service, exchange, types, search_query(body))
 
 

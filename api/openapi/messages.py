@@ -1,0 +1,218 @@
+"""JSON Schemas of the messages around resources: queries, patches, errors, discovery, the auditors' answers."""
+
+from inspect import cleandoc
+
+import msgspec
+
+from api.answers import ERROR_SCHEMA
+from api.listing import SEARCH_SCHEMA
+from api.openapi.shapes import PREFIX, SIMPLE, Json, listed, naming, ref, resource, written
+from api.query import COUNT_DEFAULT, COUNT_MAX
+from domain.attributes import ResourceType
+from domain.errors import ScimError
+from domain.patches import OPERATIONS_MAX, PATCH_OP
+from ledger.declarations import Revised
+from projections.answers import AsOf, History, Why
+from projections.log import Log
+
+# Which attributes of the answer are wanted, and which resources: for URLs and SearchRequests alike.
+SELECTING: Json = {
+    "attributes": {"type": "string", "description": "Only these attributes, with commas between."},
+    "excludedAttributes": {"type": "string", "description": "All but these. Not together with attributes."},
+}
+LISTING: Json = {
+    "filter": {
+        "type": "string",
+        "description": "RFC 7644 §3.4.2.2.",
+        "examples": ['userName eq "grace.okafor@example.com"'],
+    },
+    "startIndex": {"type": "integer", "description": "Of the first resource, from 1.", "default": 1},
+    "count": {
+        "type": "integer",
+        "description": f"Of resources at most; more than {COUNT_MAX} counts as {COUNT_MAX}.",
+        "default": COUNT_DEFAULT,
+    },
+    "cursor": {
+        "type": "string",
+        "description": "Instead of startIndex (RFC 9865): empty to begin, then nextCursor of the page before.",
+    },
+    "sortBy": {"type": "string", "description": "An attribute.", "examples": ["userName", "name.familyName"]},
+    "sortOrder": {"type": "string", "description": "Ascending, or descending, in any case.", "default": "ascending"},
+    **SELECTING,
+}
+
+
+def components(types: tuple[ResourceType, ...]) -> Json:
+    """Return every schema that the document refers to."""
+    made: Json = {}
+    for resource_type in types:
+        made[resource_type.name] = resource(resource_type, to_write=False)
+        made[written(resource_type.name)] = resource(resource_type, to_write=True)
+        made[f"{resource_type.name}List"] = listed(ref(resource_type.name))
+    made["ResourceList"] = listed({"anyOf": [ref(each.name) for each in types]})
+    made |= {"PatchOp": _PATCH, "SearchRequest": _search(), "Error": _error(), "Failure": _FAILURE}
+    made |= {"Schema": _SCHEMA, "Attribute": _ATTRIBUTE, "SchemaList": listed(ref("Schema"))}
+    made |= {"ResourceType": _RESOURCE_TYPE, "ResourceTypeList": listed(ref("ResourceType"))}
+    made["ServiceProviderConfig"] = _CONFIG
+    return made | _told()
+
+
+def scim_types() -> list[str]:
+    """Return every scimType that a refusal can have."""
+    found, waiting = set[str](), [ScimError]
+    while waiting:
+        error = waiting.pop()
+        waiting += error.__subclasses__()
+        if error.scim_type:
+            found.add(error.scim_type)
+    return sorted(found)
+
+
+def _error() -> Json:
+    return {
+        "type": "object",
+        "description": "A refusal (RFC 7644 §3.12).",
+        "properties": {
+            "schemas": {"const": [ERROR_SCHEMA]},
+            "status": {"type": "string", "pattern": "^[45][0-9]{2}$"},
+            "scimType": {"enum": scim_types()},
+            "detail": {"type": "string", "description": "What to change, for the client's administrator."},
+        },
+        "required": ["schemas", "status", "detail"],
+    }
+
+
+def _told() -> Json:
+    """What auditors and admins are told, from the classes of the answers."""
+    asked = (Why, History, AsOf, Log, Revised)
+    _, made = msgspec.json.schema_components(asked, ref_template=PREFIX + "{name}")
+    for shape in made.values():
+        shape["description"] = cleandoc(shape.get("description", ""))
+    why = made["Why"]
+    why["properties"]["text"] = {"type": "string", "description": "The same for people."}
+    why["required"].append("text")
+    return dict(made)
+
+
+def _search() -> Json:
+    """A list request as a body: null counts as left out, and names may be an array."""
+    properties = {}
+    for name, parameter in LISTING.items():
+        kinds = [parameter["type"], "array"] if name in SELECTING else [parameter["type"]]
+        properties[name] = {**parameter, "type": [*kinds, "null"], "items": {"type": "string"}}
+    return {
+        "type": "object",
+        "description": "A list request without personal data in its URL (RFC 7644 §3.4.3).",
+        "properties": {"schemas": naming(SEARCH_SCHEMA), **properties},
+    }
+
+
+_PATCH: Json = {
+    "type": "object",
+    "description": "Changes, applied in their order, all or none (RFC 7644 §3.5.2).",
+    "properties": {
+        "schemas": naming(PATCH_OP),
+        "Operations": {
+            "type": "array",
+            "maxItems": OPERATIONS_MAX,
+            "items": {
+                "type": "object",
+                "properties": {
+                    "op": {"enum": ["add", "remove", "replace"], "description": "In any case."},
+                    "path": {"type": ["string", "null"], "examples": ["active", 'emails[type eq "work"].value']},
+                    "value": {"description": "Needed by add and replace."},
+                },
+                "required": ["op"],
+            },
+        },
+    },
+    "required": ["Operations"],
+}
+
+_FAILURE: Json = {
+    "type": "object",
+    "description": "Why there is no answer, in one sentence.",
+    "properties": {"error": {"type": "string"}},
+    "required": ["error"],
+}
+
+_META: Json = {
+    "type": "object",
+    "properties": {"resourceType": {"type": "string"}, "location": {"type": "string", "format": "uri"}},
+    "required": ["resourceType", "location"],
+}
+
+_SCHEMA: Json = {
+    "type": "object",
+    "description": "A schema that resources of this tenant use (RFC 7643 §7).",
+    "properties": {
+        "id": {"type": "string"},
+        "name": {"type": "string"},
+        "description": {"type": "string"},
+        "attributes": {"type": "array", "items": ref("Attribute")},
+        "meta": _META,
+    },
+    "required": ["id", "name", "attributes", "meta"],
+}
+
+_ATTRIBUTE: Json = {
+    "type": "object",
+    "description": "An attribute with its characteristics (RFC 7643 §7).",
+    "properties": {
+        "name": {"type": "string"},
+        "type": {"enum": [*SIMPLE, "complex"]},
+        "multiValued": {"type": "boolean"},
+        "description": {"type": "string"},
+        "required": {"type": "boolean"},
+        "caseExact": {"type": "boolean"},
+        "canonicalValues": {"type": "array", "items": {"type": "string"}},
+        "mutability": {"enum": ["readOnly", "readWrite", "immutable", "writeOnly"]},
+        "returned": {"enum": ["always", "never", "default", "request"]},
+        "uniqueness": {"enum": ["none", "server", "global"]},
+        "referenceTypes": {"type": "array", "items": {"type": "string"}},
+        "subAttributes": {"type": "array", "items": ref("Attribute")},
+    },
+    "required": ["name", "type", "multiValued", "required", "mutability", "returned", "uniqueness"],
+}
+
+_RESOURCE_TYPE: Json = {
+    "type": "object",
+    "description": "An endpoint of this tenant and its schemas (RFC 7643 §6).",
+    "properties": {
+        "id": {"type": "string"},
+        "name": {"type": "string"},
+        "endpoint": {"type": "string"},
+        "description": {"type": "string"},
+        "schema": {"type": "string"},
+        "schemaExtensions": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"schema": {"type": "string"}, "required": {"type": "boolean"}},
+                "required": ["schema", "required"],
+            },
+        },
+        "meta": _META,
+    },
+    "required": ["name", "endpoint", "schema", "meta"],
+}
+
+_OFFERED: Json = {
+    "type": "object",
+    "properties": {"supported": {"type": "boolean"}},
+    "required": ["supported"],
+}
+
+_CONFIG: Json = {
+    "type": "object",
+    "description": "What is offered (RFC 7643 §5, RFC 9865 §4).",
+    "properties": {
+        **dict.fromkeys(("patch", "bulk", "filter", "changePassword", "sort", "etag"), _OFFERED),
+        "pagination": {"type": "object"},
+        "authenticationSchemes": {"type": "array", "items": {"type": "object"}},
+        "meta": _META,
+    },
+    "required": [
+        "patch", "bulk", "filter", "changePassword", "sort", "etag", "authenticationSchemes", "meta",
+    ],
+}  # fmt: skip
