@@ -338,11 +338,12 @@ class Entra(Client):
 
     def _change_scope(self, happening: Happening) -> bool:
         """Somebody edits the scoping filter: whole departments leave or come back within one cycle."""
+        narrows, departments = happening.act == "narrow_scope", happening.values["departments"]
         for who, account in list(self.accounts.items()):
-            if account.department in happening.values["departments"]:
-                account.in_scope = happening.act == "widen_scope"
-                act = "enable" if account.in_scope else "disable"
-                told = Happening(happening.at, act, who, plot=happening.plot)  # type: ignore[arg-type]
+            # Whoever changed departments meanwhile comes back as well.
+            if account.department in departments if narrows else not account.in_scope:
+                account.in_scope = not narrows
+                told = Happening(happening.at, "disable" if narrows else "enable", who, plot=happening.plot)
                 self._set_active(account, told, self._dialect())
         return True
 
