@@ -39,7 +39,7 @@ class EntraRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One row of Entra's provisioning log. Texts are empty where the export had none.
 
     at: by Entra's clock. action: create, update, disable, delete, stageddelete, other.
-    status: success, failure, skipped, warning. initiator_type: system (a cycle), user (somebody on demand), application.
+    status: success, failure, skipped, warning. initiator_type: system (a cycle), user (on demand), application.
     source_id: of the object in Entra. target_id: of the resource here. details: whatever else the export had.
     import_id: of the first import that had the row. first_position: of the request here, once that is found.
     """

@@ -18,6 +18,7 @@ from ledger.entry import Entry, Settings, Tenant, TenantId
 from ledger.reader import PAGE_ENTRIES, Reader
 from projections.names import Names
 from projections.requests import whole_requests
+from projections.runs import Runs
 from projections.tables import Table
 from projections.trail import Trail
 
@@ -48,7 +49,7 @@ class Projection(Protocol):
         """Write what some whole requests mean for the tables."""
 
 
-PROJECTIONS: tuple[Projection, ...] = (Trail(), Names())
+PROJECTIONS: tuple[Projection, ...] = (Trail(), Names(), Runs())
 
 
 class Lagging(Exception):

@@ -172,7 +172,6 @@ def requests_told(entries: Iterable[Entry]) -> dict[str, RequestTold]:
 
 def request_told(first: Entry, cause: Cause) -> RequestTold:
     """Tell one request from its first entry and full cause."""
-    found = (_ACTIVITY_ID.search(value) for value in cause.correlation.values())
     return RequestTold(
         request_id=first.request_id,
         first_position=first.position,
@@ -183,7 +182,7 @@ def request_told(first: Entry, cause: Cause) -> RequestTold:
         client_address=cause.client_address,
         user_agent=cause.user_agent,
         correlation=cause.correlation,
-        activity_id=next((match[1] for match in found if match), ""),
+        activity_id=activity_id(cause.correlation),
         method=cause.method,
         path=cause.path,
         operations=cause.operations,
@@ -196,6 +195,12 @@ def request_told(first: Entry, cause: Cause) -> RequestTold:
         received=cause.received,
         bulk=cause.bulk,
     )
+
+
+def activity_id(correlation: Mapping[str, str]) -> str:
+    """Return Entra's ActivityId from the headers that a request came with; empty without one."""
+    found = (_ACTIVITY_ID.search(value) for value in correlation.values())
+    return next((match[1] for match in found if match), "")
 
 
 def first_position(entry: Entry) -> int:

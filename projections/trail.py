@@ -133,12 +133,8 @@ def rows(entries: Iterable[Entry]) -> Iterator[TrailRow]:
 def _row(request: list[Entry]) -> TrailRow:
     first = request[0]
     cause = cause_of(request)
-    decisive = request[0] if len(request) == 1 else max(request, key=_weight)
-    status = _STATUS_OF.get(decisive.event_type, "success")
-    action = _ACTION_OF.get(decisive.event_type, "other")
-    if status == "failure":
-        action = _ACTION_OF_METHOD.get(cause.method, "other")
-    resource_type, target_id = _target(decisive, cause.path)
+    decisive, action, status = outcome(request, cause.method)
+    resource_type, target_id = target(decisive, cause.path)
     return TrailRow(
         first_position=first.position,
         last_position=request[-1].position,
@@ -173,12 +169,21 @@ def _row(request: list[Entry]) -> TrailRow:
     )
 
 
+def outcome(request: Sequence[Entry], method: str) -> tuple[Entry, str, str]:
+    """Return the entry that decides what a request was, its action and its status."""
+    decisive = request[0] if len(request) == 1 else max(request, key=_weight)
+    status = _STATUS_OF.get(decisive.event_type, "success")
+    if status == "failure":
+        return decisive, _ACTION_OF_METHOD.get(method, "other"), status
+    return decisive, _ACTION_OF.get(decisive.event_type, "other"), status
+
+
 def _weight(entry: Entry) -> int:
     return _WEIGHT[_ACTION_OF.get(entry.event_type, "other")]
 
 
-def _target(entry: Entry, path: str) -> tuple[str, str | None]:
-    """What a request was sent to or made: by its stream, else (nothing changed) by its path and subject.
+def target(entry: Entry, path: str) -> tuple[str, str | None]:
+    """Return what a request was sent to or made: by its stream, else (nothing changed) by its path and subject.
 
     Of a tenant's own type it is the kind of its streams: what that is called, nobody here can know.
     """

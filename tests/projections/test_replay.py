@@ -6,6 +6,7 @@ The comparison is proven by corrupting rows: every column of every table, rows t
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import cycle
 from typing import Any
 
 import psycopg
@@ -150,15 +151,19 @@ async def test_every_corrupted_column_of_every_table_is_found_and_repaired(
     assert len(wrong) == sum(len(table.columns) - len(table.key) for table in TABLES)
 
     found = replayed(database, desk.tenant, keys)
-    assert {(each.table, tuple(map(str, each.key.values())), *each.columns) for each in found.differences} == wrong
+    assert {
+        (each.table, tuple(map(str, each.key.values())), column)
+        for each in found.differences
+        for column in each.columns
+    } == wrong
     assert all(each.live and each.replayed for each in found.differences)
-    assert replayed(database, desk.tenant, keys, repair=True).repaired == len(wrong)
+    assert replayed(database, desk.tenant, keys, repair=True).repaired == len({change[:2] for change in wrong})
     assert [contents(auditor, each.tenant) for each in (desk, neighbour)] == before
     assert replayed(database, desk.tenant, keys).equal
 
 
 def corrupt(connection: Connection, table: Table, tenant: Tenant) -> Iterator[tuple[str, ...]]:
-    """Change every column that is not of the key, each in another row; yields (table, key, column)."""
+    """Change every column that is not of the key, each in another row while there are; yields (table, key, column)."""
     kinds = dict(
         connection.execute(
             "select attname, format_type(atttypid, atttypmod) from pg_attribute where attrelid = %s::regclass",
@@ -166,7 +171,7 @@ def corrupt(connection: Connection, table: Table, tenant: Tenant) -> Iterator[tu
         ).fetchall()
     )
     names = [name for name in table.columns if name not in table.key]
-    for name, key in zip(names, keys_of(connection, table, tenant), strict=False):
+    for name, key in zip(names, cycle(keys_of(connection, table, tenant)), strict=False):
         statement = SQL("update {} set {} = {} where ({}) = ({})").format(
             Identifier(table.name), Identifier(name), SQL(OTHERWISE[kinds[name]]).format(Identifier(name)),
             columns(table.key), SQL(", ").join([SQL("%s")] * len(key)),

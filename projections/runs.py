@@ -1,0 +1,336 @@
+"""Runs: a client's requests with no long pause between them. Our stand-in for a cycle, which no request names.
+
+A run is named by the position of its first request, which is no other's. It ends when the client's next request comes
+later than GAP; the last run of a client may still grow. Times are those of recording: they never decrease, so that
+requests which took long, restarts of the runner and the size of its pages give the same runs.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from msgspec import Struct, field
+from psycopg import Cursor
+
+from domain.events import AttributeChanged, RequestRefused, UserCreated
+from ledger.entry import Entry, TenantId
+from projections.requests import cause_of, requests
+from projections.story import activity_id
+from projections.tables import Table, copy_lines, json, text, texts
+from projections.trail import outcome, target
+
+GAP = timedelta(minutes=5)
+_SEEN_MAX = 20  # Addresses and user agents that a run remembers.
+
+
+class Visit(Struct, frozen=True):
+    """One request, as far as runs are concerned.
+
+    users, groups: whom it was about. events: by type, how many. turns: of users' `active`, in order: (user, turn).
+    """
+
+    first_position: int
+    last_position: int
+    at: datetime
+    client_id: str
+    client_label: str
+    client_address: str
+    user_agent: str
+    activity_id: str
+    action: str
+    status: str
+    repetitions: int
+    users: frozenset[str]
+    groups: frozenset[str]
+    events: dict[str, int]
+    turns: list[tuple[str, str]]
+
+
+class Run(Struct):
+    """A client's requests with no long pause between them; grows while it is folded.
+
+    client_id: token or OAuth client, `operator`; empty for requests whose record was erased. counts: action → status →
+    requests. repetitions: identical refusals besides. users_touched, groups_touched: whom the requests were about; a
+    group that leaves another counts as a user, for its entry does not say what it is.
+    active_before, active_after: active users of the tenant, whoever else changed them meanwhile.
+    activity_id: when every request carried the same.
+    """
+
+    first_position: int
+    last_position: int
+    client_id: str
+    client_label: str
+    started: datetime
+    ended: datetime
+    requests: int = 0
+    repetitions: int = 0
+    entries: int = 0
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    users_touched: int = 0
+    groups_touched: int = 0
+    users_created: int = 0
+    users_deactivated: int = 0
+    users_reactivated: int = 0
+    users_deleted: int = 0
+    groups_created: int = 0
+    groups_deleted: int = 0
+    memberships_added: int = 0
+    memberships_removed: int = 0
+    active_before: int = 0
+    active_after: int = 0
+    client_addresses: list[str] = field(default_factory=list)
+    user_agents: list[str] = field(default_factory=list)
+    activity_id: str = ""
+
+    @property
+    def single_object(self) -> bool:
+        """Whether all of it was about one user or group, as provisioning on demand is."""
+        return self.users_touched + self.groups_touched == 1
+
+
+_COUNTED_AS = {
+    "UserCreated": "users_created",
+    "Deactivated": "users_deactivated",
+    "Reactivated": "users_reactivated",
+    "UserDeleted": "users_deleted",
+    "GroupCreated": "groups_created",
+    "GroupDeleted": "groups_deleted",
+    "MembershipAdded": "memberships_added",
+    "MembershipRemoved": "memberships_removed",
+}
+
+
+def visits(entries: Iterable[Entry]) -> Iterator[Visit]:
+    """Return one visit for each request, in order. entries: whole requests, in position order."""
+    for request in requests(entries):
+        first, cause = request[0], cause_of(request)
+        decisive, action, status = outcome(request, cause.method)
+        users, groups = _about(request, *target(decisive, cause.path))
+        events: dict[str, int] = {}
+        for entry in request:
+            events[entry.event_type] = events.get(entry.event_type, 0) + 1
+        yield Visit(
+            first_position=first.position,
+            last_position=request[-1].position,
+            at=first.recorded_at,
+            client_id=cause.token_id,
+            client_label=cause.token_label,
+            client_address=cause.client_address,
+            user_agent=cause.user_agent,
+            activity_id=activity_id(cause.correlation) if cause.correlation else "",
+            action=action,
+            status=status,
+            repetitions=first.event.repetitions if isinstance(first.event, RequestRefused) else 0,
+            users=frozenset(users),
+            groups=frozenset(groups - users),
+            events=events,
+            turns=[(entry.subject_id, turn) for entry in request if (turn := _turn(entry))],
+        )
+
+
+def _about(request: Sequence[Entry], resource_type: str, target_id: str | None) -> tuple[set[str], set[str]]:
+    """The users and the groups that a request's entries are about."""
+    users, groups = set(), set()
+    for entry in request:
+        kind, _, resource_id = entry.stream.partition("/")
+        if kind == "users":
+            users.add(resource_id)
+        elif kind == "groups":
+            groups.add(resource_id)
+            if entry.subject_id != resource_id and getattr(entry.event, "member_type", "User") == "User":
+                users.add(entry.subject_id)
+    if target_id is not None and resource_type in ("User", "Group"):
+        (users if resource_type == "User" else groups).add(target_id)
+    return users - groups, groups
+
+
+def _turn(entry: Entry) -> str:
+    """What an entry means for a user's being active; a user whose `active` nobody assigned is."""
+    match entry.event:
+        case UserCreated(resource=resource):
+            return "created inactive" if resource.get("active") is False else "created"
+        case AttributeChanged("active", False, _):
+            return "reactivated"
+    return _TURNS.get(entry.event_type, "")
+
+
+_TURNS = {
+    "UserCreated": "created",
+    "Deactivated": "deactivated",
+    "Reactivated": "reactivated",
+    "UserDeleted": "deleted",
+}
+
+
+class Standing:
+    """Where runs stand before a page of entries, and after it was folded in.
+
+    runs: the last one of each client. touched: whom that one was about already. inactive: users who are not active.
+    active: how many are. What is not asked about on the page may be missing.
+    """
+
+    def __init__(self, runs: dict[str, Run], touched: dict[str, set[str]], inactive: set[str], active: int) -> None:
+        self.runs = runs
+        self.touched = touched
+        self.inactive = inactive
+        self.active = active
+
+    def fold(self, visited: Iterable[Visit]) -> dict[int, Run]:
+        """Fold requests in, in order; returns the runs that they began or made grow, by their first positions."""
+        changed: dict[int, Run] = {}
+        for visit in visited:
+            run = self.runs.get(visit.client_id)
+            if run is None or visit.at - run.ended > GAP:
+                run = Run(
+                    visit.first_position, visit.last_position, visit.client_id, visit.client_label, visit.at, visit.at,
+                    active_before=self.active, activity_id=visit.activity_id,
+                )  # fmt: skip
+                self.runs[visit.client_id] = run
+                self.touched[visit.client_id] = set()
+            changed[run.first_position] = run
+            self._population(visit)
+            self._grow(run, visit)
+        return changed
+
+    def _population(self, visit: Visit) -> None:
+        for user_id, turn in visit.turns:
+            was_active = user_id not in self.inactive and not turn.startswith("created")
+            self.active += (turn in ("created", "reactivated")) - was_active
+            if turn in ("created inactive", "deactivated"):
+                self.inactive.add(user_id)
+            else:
+                self.inactive.discard(user_id)
+
+    def _grow(self, run: Run, visit: Visit) -> None:
+        run.last_position, run.ended, run.active_after = visit.last_position, visit.at, self.active
+        run.client_label = visit.client_label or run.client_label
+        run.requests += 1
+        run.repetitions += visit.repetitions
+        run.entries += visit.last_position - visit.first_position + 1
+        by_status = run.counts.setdefault(visit.action, {})
+        by_status[visit.status] = by_status.get(visit.status, 0) + 1
+        for event_type, count in visit.events.items():
+            if (name := _COUNTED_AS.get(event_type)) is not None:
+                setattr(run, name, getattr(run, name) + count)
+        touched = self.touched[visit.client_id]
+        run.users_touched += len(visit.users - touched)
+        run.groups_touched += len(visit.groups - touched)
+        touched |= visit.users | visit.groups
+        _see(run.client_addresses, visit.client_address)
+        _see(run.user_agents, visit.user_agent)
+        if run.activity_id != visit.activity_id:
+            run.activity_id = ""
+
+
+def _see(seen: list[str], value: str) -> None:
+    if value and value not in seen and len(seen) < _SEEN_MAX:
+        seen.append(value)
+
+
+RUN_COLUMNS = Run.__struct_fields__
+RUNS = Table("runs", ("tenant_id", "first_position"), ("tenant_id", *RUN_COLUMNS))
+RUN_SUBJECTS = Table("run_subjects", ("tenant_id", "client_id", "subject_id"), ("tenant_id", "client_id", "subject_id"))
+INACTIVE_USERS = Table("inactive_users", ("tenant_id", "user_id"), ("tenant_id", "user_id"))
+
+_LAST_RUNS = f"""
+select {", ".join(f"r.{name}" for name in RUN_COLUMNS)}
+  from unnest(%(clients)s::text[]) c(client_id)
+ cross join lateral (select *
+                       from runs
+                      where tenant_id = %(tenant)s
+                        and client_id = c.client_id
+                      order by first_position desc
+                      limit 1) r
+"""  # noqa: S608  # Columns of ours.
+_TOUCHED = """
+select client_id, subject_id::text
+  from run_subjects
+ where tenant_id = %(tenant)s
+   and (client_id, subject_id) in (select * from unnest(%(touching)s::text[], %(subjects)s::uuid[]))
+"""
+_INACTIVE = """
+select user_id::text
+  from inactive_users
+ where tenant_id = %(tenant)s
+   and user_id = any(%(users)s::uuid[])
+"""
+_ACTIVE = """
+select active_after
+  from runs
+ where tenant_id = %(tenant)s
+ order by last_position desc
+ limit 1
+"""
+_DELETE_RUNS = "delete from runs where tenant_id = %s and first_position = any(%s::bigint[])"
+_DELETE_SUBJECTS = "delete from run_subjects where tenant_id = %s and client_id = %s"
+_DELETE_INACTIVE = "delete from inactive_users where tenant_id = %s and user_id = any(%s::uuid[])"
+
+
+class Runs:
+    """The catch-up projection behind `runs`."""
+
+    name = "runs"
+    revision = 1
+    tables = (RUNS, RUN_SUBJECTS, INACTIVE_USERS)
+
+    def write(self, cursor: Cursor[Any], tenant_id: TenantId, entries: Sequence[Entry]) -> None:
+        """Let the runs grow by some whole requests."""
+        visited = list(visits(entries))
+        standing = _standing(cursor, tenant_id, visited)
+        was_last = {client_id: run.first_position for client_id, run in standing.runs.items()}
+        known = {client_id: frozenset(touched) for client_id, touched in standing.touched.items()}
+        changed = standing.fold(visited)
+        cursor.execute(_DELETE_RUNS, (tenant_id, list(was_last.values())))
+        copy_lines(cursor, RUNS, [_line(tenant_id, run) for run in changed.values()])
+        for client_id, run in standing.runs.items():
+            if was_last.get(client_id) != run.first_position:
+                cursor.execute(_DELETE_SUBJECTS, (tenant_id, client_id))
+                known[client_id] = frozenset()
+        lines = [
+            f"{tenant_id}\t{text(client_id)}\t{subject_id}"
+            for client_id, touched in standing.touched.items()
+            for subject_id in sorted(touched - known[client_id])  # Neighbours in the index are written together.
+        ]
+        copy_lines(cursor, RUN_SUBJECTS, lines)
+        turned = list({user_id for visit in visited for user_id, _ in visit.turns})
+        cursor.execute(_DELETE_INACTIVE, (tenant_id, turned))
+        copy_lines(cursor, INACTIVE_USERS, [f"{tenant_id}\t{user_id}" for user_id in sorted(standing.inactive)])
+
+
+def _standing(cursor: Cursor[Any], tenant_id: TenantId, visited: Sequence[Visit]) -> Standing:
+    """What the page's requests go on from."""
+    subjects = {(visit.client_id, subject) for visit in visited for subject in visit.users | visit.groups}
+    parameters = {
+        "tenant": tenant_id,
+        "clients": list({visit.client_id for visit in visited}),
+        "touching": [client_id for client_id, _ in subjects],
+        "subjects": [subject_id for _, subject_id in subjects],
+        "users": list({user_id for visit in visited for user_id, _ in visit.turns}),
+    }
+    found = [Run(*row) for row in cursor.execute(_LAST_RUNS, parameters)]
+    touched: dict[str, set[str]] = {run.client_id: set() for run in found}
+    for client_id, subject_id in cursor.execute(_TOUCHED, parameters):
+        touched[client_id].add(subject_id)
+    inactive = {row[0] for row in cursor.execute(_INACTIVE, parameters)}
+    latest = cursor.execute(_ACTIVE, parameters).fetchone()
+    return Standing({run.client_id: run for run in found}, touched, inactive, latest[0] if latest else 0)
+
+
+def _line(tenant_id: TenantId, run: Run) -> str:
+    """A row in the order of RUNS.columns."""
+    fields = (getattr(run, name) for name in RUN_COLUMNS)
+    return "\t".join([str(tenant_id), *map(_field, fields)])
+
+
+def _field(value: Any) -> str:
+    match value:
+        case datetime():
+            return value.isoformat()
+        case dict():
+            return json(value)
+        case list():
+            return texts(value)
+        case str():
+            return text(value)
+        case _:
+            return str(value)
