@@ -15,7 +15,7 @@ from ledger.connections import DatabaseUnreachable
 from ledger.reader import Reader
 from ledger.writer import Unreachable
 from projections import answers, words
-from projections.log import ACTIONS, STATUSES
+from projections.log import ACTIONS, STATUSES, NoSuchRun
 from projections.moments import moment
 from projections.subjects import NoSuchSubject
 
@@ -52,7 +52,7 @@ async def show(request: Asked, slug: str, subject: str) -> Response[bytes]:
 
 @get("/api/{slug:str}/log", media_type=MediaType.JSON)
 async def provisioning_log(request: Asked, slug: str) -> Response[bytes]:
-    """Return the provisioning log, newest first: count, before, subject, action, status."""
+    """Return the provisioning log, newest first: count, before, subject, action, status, run."""
     asked = request.query_params
 
     def answer(reader: Reader) -> Any:
@@ -64,12 +64,32 @@ async def provisioning_log(request: Asked, slug: str) -> Response[bytes]:
             subject=asked.get("subject"),
             action=_one_of(asked.get("action"), "action", ACTIONS),
             status=_one_of(asked.get("status"), "status", STATUSES),
+            run=_number(asked.get("run"), "run"),
         )
 
     return await _answered(request, slug, answer)
 
 
-AUDIT_HANDLERS = [why, history, show, provisioning_log]
+@get("/api/{slug:str}/runs", media_type=MediaType.JSON)
+async def runs(request: Asked, slug: str) -> Response[bytes]:
+    """Return runs, newest first, and how regularly each client comes: count, before, client, since, until."""
+    asked = request.query_params
+
+    def answer(reader: Reader) -> Any:
+        count = _number(asked.get("count"), "count")
+        return answers.runs(
+            reader,
+            count=50 if count is None else count,
+            before=_number(asked.get("before"), "before"),
+            client=_text(asked.get("client"), "client"),
+            since=moment(asked.get("since"), "since"),
+            until=moment(asked.get("until"), "until"),
+        )
+
+    return await _answered(request, slug, answer)
+
+
+AUDIT_HANDLERS = [why, history, show, provisioning_log, runs]
 
 
 async def _answered(request: Asked, slug: str, answer: Callable[[Reader], Any]) -> Response[bytes]:
@@ -91,7 +111,7 @@ async def answered(request: Asked, slug: str, scope: str, work: Callable[[Servic
         caller.require(scope)
         with anyio.fail_after(ANSWER_S):
             told = await anyio.to_thread.run_sync(work, service, caller, abandon_on_cancel=True)
-    except NoSuchSubject as error:
+    except (NoSuchSubject, NoSuchRun) as error:
         return _failed(404, str(error))
     except ScimError as error:
         return _failed(error.status, error.detail, error.headers)
@@ -110,6 +130,12 @@ def _subject(request: Asked) -> str:
     if not subject or len(subject) > 1_024 or "\0" in subject:
         raise InvalidValue("say whom you mean: ?subject= with a userName, externalId or id")
     return subject
+
+
+def _text(text: str | None, name: str) -> str | None:
+    if text is not None and (len(text) > 1_024 or "\0" in text):
+        raise InvalidValue(f"{name} is a text of at most 1,024 characters")
+    return text
 
 
 def _number(text: str | None, name: str) -> int | None:

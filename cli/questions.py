@@ -1,4 +1,4 @@
-"""The verbs that ask: why, history, show, log, replay."""
+"""The verbs that ask: why, history, show, log, runs, replay."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +17,7 @@ def add_questions(app: App) -> None:
     app.command(history)
     app.command(show)
     app.command(log)
+    app.command(runs)
     app.command(replay)
 
 
@@ -79,21 +80,16 @@ def show(
         subject: userName, externalId or id, held now or ever.
         as_of: An RFC 3339 time, such as 2026-11-24T09:00:00Z (everything recorded until then), or a position.
     """
-    from domain.errors import InvalidValue
     from projections import answers, telling
-    from projections.moments import moment
 
-    try:
-        then = moment(as_of)
-    except InvalidValue as error:
-        raise Misused(str(error).replace("asOf", "--as-of")) from None
+    then = _moment(as_of, "--as-of")
     _ask(tenant, lambda reader: answers.as_of(reader, subject, then), telling.as_of, json, data, database_url, keys)
 
 
 def log(
     tenant: TenantName, /, *, count: int = 20, before: int | None = None, subject: Flag = None, action: Flag = None,
-    status: Flag = None, json: Json = False, data: Data = None, database_url: DatabaseUrl = None,
-    keys: KeysFolder = None,
+    status: Flag = None, run: int | None = None, json: Json = False, data: Data = None,
+    database_url: DatabaseUrl = None, keys: KeysFolder = None,
 ) -> None:  # fmt: skip
     """Show the provisioning log, newest first: one record a request.
 
@@ -105,6 +101,7 @@ def log(
         subject: Only requests about somebody: userName, externalId or id, held now or ever.
         action: create, update, disable, enable, delete or other.
         status: success, failure or skipped.
+        run: Only the requests of one run, as `runs` names it.
     """
     from projections import answers, telling
     from projections.log import ACTIONS, STATUSES
@@ -114,9 +111,45 @@ def log(
             raise Misused(f"{name} is one of {', '.join(known)}")
 
     def read(reader: Any) -> Any:
-        return answers.log(reader, count=count, before=before, subject=subject, action=action, status=status)
+        return answers.log(reader, count=count, before=before, subject=subject, action=action, status=status, run=run)
 
     _ask(tenant, read, telling.log, json, data, database_url, keys)
+
+
+def runs(
+    tenant: TenantName, /, *, client: Flag = None, since: Flag = None, until: Flag = None, count: int = 20,
+    before: int | None = None, json: Json = False, data: Data = None, database_url: DatabaseUrl = None,
+    keys: KeysFolder = None,
+) -> None:  # fmt: skip
+    """List the runs of each client, newest first: its requests without a pause; and say which client is silent.
+
+    Exit status: 0 answered, 1 failed, 2 usage.
+
+    Args:
+        client: Only runs of one client: a token's or OAuth client's id or label, or operator.
+        since: Only runs with a request from then on: an RFC 3339 time, or a position.
+        until: Only runs with a request until then.
+        count: How many runs (20; at most 1000).
+        before: Only what began before this position.
+    """
+    from projections import answers, telling
+
+    first, last = _moment(since, "--since"), _moment(until, "--until")
+
+    def read(reader: Any) -> Any:
+        return answers.runs(reader, count=count, before=before, client=client, since=first, until=last)
+
+    _ask(tenant, read, telling.runs, json, data, database_url, keys)
+
+
+def _moment(text: str | None, name: str) -> Any:
+    from domain.errors import InvalidValue
+    from projections.moments import moment
+
+    try:
+        return moment(text, name)
+    except InvalidValue as error:
+        raise Misused(str(error)) from None
 
 
 def _ask(
@@ -126,6 +159,7 @@ def _ask(
     from cli.connect import open_tenant
     from ledger.config import read_config
     from ledger.reader import Reader
+    from projections.log import NoSuchRun
     from projections.subjects import NoSuchSubject
 
     config = read_config(data=data, database_url=database_url, keys=keys)
@@ -134,6 +168,8 @@ def _ask(
             told = question(Reader(connection, tenant, vault))
         except NoSuchSubject as error:
             raise NoSubject(str(error)) from None
+        except NoSuchRun as error:
+            raise Failed(str(error)) from None
     answer = msgspec.json.encode(told).decode() + "\n" if as_json else text(told)
     print(answer, end="")  # noqa: T201  # What the command is asked for.
 

@@ -5,7 +5,7 @@ read from the entries. A question reads the entries about one resource and its g
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from ledger.entry import Entry, Erased, Position, Version
 from ledger.reader import Reader
 from ledger.recorder import Ledger
 from projections.log import Log, read_log
+from projections.rhythm import RunList, read_runs
 from projections.runner import PROJECTIONS, Lagging, catch_up, wait_until
 from projections.story import (
     Change,
@@ -134,14 +135,35 @@ def as_of(reader: Reader, asked: str, moment: datetime | int | None) -> AsOf:
 
 
 def log(
-    reader: Reader, *, count: int, before: int | None, subject: str | None, action: str | None, status: str | None
-) -> Log:
-    """Return a page of the provisioning log, newest first. Raises NoSuchSubject."""
+    reader: Reader, *, count: int, before: int | None, subject: str | None, action: str | None, status: str | None,
+    run: int | None = None,
+) -> Log:  # fmt: skip
+    """Return a page of the provisioning log, newest first; of one run. Raises NoSuchSubject, NoSuchRun."""
     size = read_up_to(reader, "trail")
+    read_up_to(reader, "runs")
     subjects = None if subject is None else [candidate.id for candidate in _candidates(reader, subject)[1]]
     return read_log(
         reader.connection, reader.tenant, size, count=count, before=before, subjects=subjects, action=action,
-        status=status,
+        status=status, run=run,
+    )  # fmt: skip
+
+
+def runs(
+    reader: Reader, *, count: int, before: int | None, client: str | None, since: datetime | int | None,
+    until: datetime | int | None,
+) -> RunList:  # fmt: skip
+    """Return a page of runs, newest first, and how regularly each client comes.
+
+    client: id or label. since, until: only runs with a request between these, both included.
+    """
+    size = read_up_to(reader, "runs")
+    if isinstance(since, datetime):
+        since = reader.position_at(since - timedelta(milliseconds=1))  # What was recorded at that time counts.
+    if isinstance(until, datetime):
+        until = reader.position_at(until) - 1
+    return read_runs(
+        reader.connection, reader.tenant, size, count=count, before=before, client=client, since=since or 0,
+        until=None if until is None else until + 1,
     )  # fmt: skip
 
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from domain.errors import InvalidValue
 
 
-def moment(text: str | None) -> datetime | int | None:
-    """Read an RFC 3339 time, without zone in UTC, or a position; None for nothing. Raises InvalidValue."""
+def moment(text: str | None, name: str = "asOf") -> datetime | int | None:
+    """Read an RFC 3339 time, without zone in UTC, or a position; None for nothing. Raises InvalidValue, with name."""
     if text is None or not text.strip():
         return None
     text = text.strip()
@@ -16,5 +16,5 @@ def moment(text: str | None) -> datetime | int | None:
         # A plus sign that nobody percent-encoded arrives as a blank.
         time = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
     except ValueError:
-        raise InvalidValue("asOf is an RFC 3339 time, such as 2026-11-24T09:00:00Z, or a position") from None
+        raise InvalidValue(f"{name} is an RFC 3339 time, such as 2026-11-24T09:00:00Z, or a position") from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)

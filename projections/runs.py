@@ -82,11 +82,6 @@ class Run(Struct):
     user_agents: list[str] = field(default_factory=list)
     activity_id: str = ""
 
-    @property
-    def single_object(self) -> bool:
-        """Whether all of it was about one user or group, as provisioning on demand is."""
-        return self.users_touched + self.groups_touched == 1
-
 
 _COUNTED_AS = {
     "UserCreated": "users_created",

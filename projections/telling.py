@@ -1,12 +1,13 @@
-"""History, a past state and the provisioning log in plain words. Pure; `words.py` tells single facts."""
+"""History, a past state, the provisioning log and runs in plain words. Pure; `words.py` tells single facts."""
 
 from collections.abc import Iterator
 
 from projections.answers import AsOf, History, Shown, Told
 from projections.attributes import flat, short
 from projections.log import Log, Record
+from projections.rhythm import ClientSeen, RunList, RunTold
 from projections.story import last_name
-from projections.words import change, group, plain, request_line, value, when
+from projections.words import change, counted, group, plain, request_line, span, value, when
 
 
 def history(told: History) -> str:
@@ -65,9 +66,12 @@ def _record(told: Record) -> Iterator[str]:
     yield f"{when(told.recorded_at)}  {told.action:<8} {told.status:<8} {target}"
     address = f" from {plain(told.client_address)}" if told.client_address else ""
     request = f"{told.method} {plain(told.path)} by {client}{address}, request {told.request_id}"
-    yield f"    position {told.first_position}, {request}"
+    yield f"    position {told.first_position}, {request}" + ("" if told.run is None else f", run {told.run}")
     if told.bulk_operation is not None:
         yield f"    operation {told.bulk_operation} of the bulk request {told.bulk_request_id}"
+    if told.entra is not None:
+        by = f", set off by {plain(told.entra.initiated_by)}" if told.entra.initiated_by else ""
+        yield f"    Entra's log: cycle {plain(told.entra.cycle_id)}, change {plain(told.entra.change_id)}{by}"
     if told.scim_type or told.detail:
         yield f"    {told.http_status} {told.scim_type} {plain(told.detail)}".rstrip()
     for modified in told.modified:
@@ -75,3 +79,53 @@ def _record(told: Record) -> Iterator[str]:
         yield f"    {short(modified['attribute'])}: {before} → {after}"
     if told.repetitions:
         yield f"    and {told.repetitions} more times within the minute"
+
+
+def runs(told: RunList) -> str:
+    """Runs, newest first, and before them how regularly each client comes."""
+    clients = [line for client in told.clients for line in _client(client)]
+    listed = [line for run in told.runs for line in _run(run)] or ["No run matches."]
+    more = [] if told.next_before is None else [f"Older ones: --before {told.next_before}"]
+    return "\n".join([*clients, "", *listed, *more]).lstrip("\n") + "\n"
+
+
+def _client(told: ClientSeen) -> Iterator[str]:
+    usual = f"comes every {span(told.usual_interval_s)}" if told.usual_interval_s is not None else "no regular visitor"
+    last = f"last request {when(told.last_seen)}" if told.last_seen else "no request yet"
+    yield f'"{plain(told.client_label)}" ({told.client_id}): {usual}, {last}'
+    if told.silent_since is not None:
+        yield f"    SILENT since {when(told.silent_since)}: look at its provisioning status, and at its token"
+
+
+def _run(told: RunTold) -> Iterator[str]:
+    client = f'"{plain(told.client_label)}"' if told.client_label else told.client_id or "erased"
+    took = f"in {span(told.duration_s)}" if told.duration_s else "at once"
+    yield f"Run {told.first_position}  {when(told.started)}  {client}  {_requests(told)} {took}"
+    touched = f"    touched {counted(told.users_touched, 'user')}, {counted(told.groups_touched, 'group')}"
+    yield touched + (": one object alone, as on demand" if told.single_object else "")
+    done = [f"{count} {_DONE[name]}" for name in _DONE if (count := getattr(told, name))]
+    yield f"    {', '.join(done) or 'nobody created, deactivated or deleted'}"
+    yield f"    active users: {told.active_before} → {told.active_after}"
+    seen = [*told.client_addresses, *told.user_agents]
+    seen += [f"ActivityId {told.activity_id}"] if told.activity_id else []
+    if seen:
+        yield f"    {', '.join(map(plain, seen))}"
+
+
+def _requests(told: RunTold) -> str:
+    statuses = [
+        f"{count} {action} {status}" for action, by in sorted(told.counts.items()) for status, count in by.items()
+    ]
+    return f"{counted(told.requests, 'request')} ({', '.join(statuses)})"
+
+
+_DONE = {
+    "users_created": "users created",
+    "users_deactivated": "deactivated",
+    "users_reactivated": "reactivated",
+    "users_deleted": "deleted",
+    "groups_created": "groups created",
+    "groups_deleted": "groups deleted",
+    "memberships_added": "memberships added",
+    "memberships_removed": "removed",
+}

@@ -26,6 +26,22 @@ def when(at: datetime) -> str:
     return f"{utc.day} {_MONTHS[utc.month - 1]} {utc:%Y %H:%M:%S} UTC"
 
 
+def span(seconds: float) -> str:
+    """A duration in the two units that matter: `2 h 40 min`, `12 s`, `0.4 s`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    for large, small, size, part in (("d", "h", 86_400, 3_600), ("h", "min", 3_600, 60), ("min", "s", 60, 1)):
+        if seconds >= size:
+            rest = round((seconds % size) // part)
+            return f"{round(seconds // size)} {large}" + (f" {rest} {small}" if rest else "")
+    return f"{round(seconds)} s"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 user`, `2 users`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def plain(text: str) -> str:
     """Spell out what is not printable: control characters, and those that turn the direction of text."""
     if text.isprintable():
