@@ -10,6 +10,7 @@ from litestar.enums import ScopeType
 from litestar.types import Receive, Scope, Send
 
 from api.audit import AUDIT_HANDLERS
+from api.entra_log import take_in
 from api.oauth import token_endpoint
 from api.observing import observed, tell_defect
 from api.openapi.document import schema_endpoint
@@ -69,6 +70,7 @@ def create_app(service: Service, pass_on_lines: Callable[[], None]) -> Litestar:
             *OPERATIONS,
             *AUDIT_HANDLERS,
             *SCHEMA_HANDLERS,
+            take_in,
             token_endpoint(service),
             schema_endpoint(service.config.public_url),
         ],

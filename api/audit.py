@@ -1,6 +1,6 @@
 """/api/{tenant}: the auditors' and admins' questions, in JSON; a token with the scope `audit` asks them."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -14,7 +14,7 @@ from domain.errors import InvalidValue, ScimError, Unavailable
 from ledger.connections import DatabaseUnreachable
 from ledger.reader import Reader
 from ledger.writer import Unreachable
-from projections import answers, words
+from projections import answers, entra_report, words
 from projections.log import ACTIONS, STATUSES, NoSuchRun
 from projections.moments import moment
 from projections.subjects import NoSuchSubject
@@ -22,6 +22,7 @@ from projections.subjects import NoSuchSubject
 ANSWER_S = 60.0
 _encode = msgspec.json.Encoder().encode
 Asked = Request[Any, Any, Any]
+Work = Callable[[Service, Caller], Any]
 
 
 @get("/api/{slug:str}/why", media_type=MediaType.JSON)
@@ -89,28 +90,61 @@ async def runs(request: Asked, slug: str) -> Response[bytes]:
     return await _answered(request, slug, answer)
 
 
-AUDIT_HANDLERS = [why, history, show, provisioning_log, runs]
+@get("/api/{slug:str}/entra-log", media_type=MediaType.JSON)
+async def entra_log(request: Asked, slug: str) -> Response[bytes]:
+    """Return what the imported log says about a subject, oldest first: subject, since, until."""
+    query = request.query_params
+
+    def answer(reader: Reader) -> Any:
+        since, until = (moment(query.get(name), name) for name in ("since", "until"))
+        return answers.entra(reader, _subject(request), since=since, until=until)
+
+    return await _answered(request, slug, answer)
+
+
+@get("/api/{slug:str}/entra-log/unmatched", media_type=MediaType.JSON)
+async def unmatched(request: Asked, slug: str) -> Response[bytes]:
+    """Return what does not fit together: rows without a request, requests without a row; count of each."""
+
+    def answer(reader: Reader) -> Any:
+        count = _number(request.query_params.get("count"), "count")
+        return entra_report.unmatched(reader, count=50 if count is None else count)
+
+    return await _answered(request, slug, answer)
+
+
+AUDIT_HANDLERS = [why, history, show, provisioning_log, runs, entra_log, unmatched]
 
 
 async def _answered(request: Asked, slug: str, answer: Callable[[Reader], Any]) -> Response[bytes]:
+    return await answered(request, slug, "audit", asking(answer))
+
+
+def asking(answer: Callable[[Reader], Any]) -> Work:
+    """Return the work of an answer that is read from the ledger, on a connection of the auditors' pool."""
+
     def work(service: Service, caller: Caller) -> Any:
         with service.reading.connection() as connection:
             return answer(Reader(connection, caller.tenant, caller.vault))
 
-    return await answered(request, slug, "audit", work)
+    return work
 
 
-async def answered(request: Asked, slug: str, scope: str, work: Callable[[Service, Caller], Any]) -> Response[bytes]:
+async def answered(request: Asked, slug: str, scope: str, work: Work) -> Response[bytes]:
     """Work in a thread for a token of this scope; the answer, and every failure in one sentence, is JSON."""
-    service: Service = request.app.state.service
-    try:
-        authorization = request.headers.get("authorization")
-        caller = await service.callers.identify(slug, authorization.encode("latin-1") if authorization else None)
-        if caller.bucket is not None:
-            await caller.bucket.turn()
+
+    async def told() -> Any:
+        caller = await calling(request, slug)
         caller.require(scope)
-        with anyio.fail_after(ANSWER_S):
-            told = await anyio.to_thread.run_sync(work, service, caller, abandon_on_cancel=True)
+        return await in_thread(request, caller, work)
+
+    return await answering(told())
+
+
+async def answering(told: Awaitable[Any]) -> Response[bytes]:
+    """Answer with what comes of it; every failure is JSON with one sentence."""
+    try:
+        return Response(_encode(await told), media_type=MediaType.JSON)
     except (NoSuchSubject, NoSuchRun) as error:
         return _failed(404, str(error))
     except ScimError as error:
@@ -118,7 +152,22 @@ async def answered(request: Asked, slug: str, scope: str, work: Callable[[Servic
     except (Unreachable, DatabaseUnreachable, TimeoutError):
         unavailable = Unavailable(2, "the database cannot be reached, or does not answer in time")
         return _failed(503, unavailable.detail, unavailable.headers)
-    return Response(_encode(told), media_type=MediaType.JSON)
+
+
+async def calling(request: Asked, slug: str) -> Caller:
+    """Return who calls, once it is their turn. Raises Unauthenticated, TooManyRequests."""
+    service: Service = request.app.state.service
+    authorization = request.headers.get("authorization")
+    caller = await service.callers.identify(slug, authorization.encode("latin-1") if authorization else None)
+    if caller.bucket is not None:
+        await caller.bucket.turn()
+    return caller
+
+
+async def in_thread(request: Asked, caller: Caller, work: Work, *, answer_s: float = ANSWER_S) -> Any:
+    """Work in a thread. Raises TimeoutError, and what the work raises."""
+    with anyio.fail_after(answer_s):
+        return await anyio.to_thread.run_sync(work, request.app.state.service, caller, abandon_on_cancel=True)
 
 
 def _failed(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response[bytes]:

@@ -1,7 +1,10 @@
 """What operators watch: requests, latency, queue, batches, lag. Ids and routes only, never people."""
 
+from collections.abc import Iterator
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client import multiprocess as shared_files
+from prometheus_client.core import GaugeMetricFamily, Metric
 
 _LATENCIES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _BATCH_JOBS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -51,12 +54,39 @@ class Metrics:
         """Note how many jobs wait: often, since any worker may be asked for the sum over all."""
         self._queue.set(waiting)
 
-    def page(self, lags: dict[str, int], shared_folder: str | None) -> bytes:
-        """Return the metrics page; of all workers where they share files."""
+    def page(
+        self, lags: dict[str, int], unheard: dict[tuple[int, str], float], shared_folder: str | None
+    ) -> bytes:  # fmt: skip
+        """Return the metrics page; of all workers where they share files.
+
+        unheard: seconds since the last request of each client, by tenant and token or client id.
+        """
         for projection, entries in lags.items():
             self._lag.labels(projection).set(entries)
+        return self._counted(shared_folder) + _unheard(unheard)
+
+    def _counted(self, shared_folder: str | None) -> bytes:
         if shared_folder is None:
             return generate_latest(self.registry)
         everybody = CollectorRegistry()
         shared_files.MultiProcessCollector(everybody, path=shared_folder)  # type: ignore[no-untyped-call]
         return generate_latest(everybody)
+
+
+def _unheard(seconds: dict[tuple[int, str], float]) -> bytes:
+    """Not one of the counters: it is asked for each time, and a revoked token's must not stay."""
+
+    class Asked:
+        def collect(self) -> Iterator[Metric]:
+            told = GaugeMetricFamily(
+                "scim_ledger_client_silence_seconds",
+                "Time since a client's last request, reads included",
+                labels=("tenant_id", "token_id"),
+            )
+            for (tenant_id, client_id), since in seconds.items():
+                told.add_metric((str(tenant_id), client_id), since)
+            yield told
+
+    registry = CollectorRegistry()
+    registry.register(Asked())
+    return generate_latest(registry)

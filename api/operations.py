@@ -43,12 +43,14 @@ async def metrics(request: Request) -> bytes:  # type: ignore[type-arg]
     """Return the counters in Prometheus' format."""
     service = _service(request)
     lags: dict[str, int] = {}
+    unheard: dict[tuple[int, str], float] = {}
     with contextlib.suppress(TimeoutError):  # Without the database everything else is worth telling all the more.
         async with asyncio.timeout(_LAGS_S):
             lags = await service.queries.lags()
+            unheard = await service.queries.unheard()
     shared_folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or None
     service.metrics.queue(service.writer.waiting)
-    return service.metrics.page(lags, shared_folder)
+    return service.metrics.page(lags, unheard, shared_folder)
 
 
 OPERATIONS = [healthz, readyz, metrics]

@@ -93,6 +93,7 @@ def run(arguments: Sequence[str]) -> int:
 @cache
 def _application() -> App:
     from cli.clients import add_clients
+    from cli.entra_log import add_entra_log
     from cli.play import add_plays
     from cli.questions import add_questions
     from cli.schemas import add_schemas
@@ -102,6 +103,7 @@ def _application() -> App:
     add_clients(app)
     add_schemas(app)
     add_questions(app)
+    add_entra_log(app)
     add_plays(app)
     return app
 

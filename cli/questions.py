@@ -43,7 +43,7 @@ def why(
     def text(told: answers.Why) -> str:
         return ("\n" + "-" * 72 + "\n\n").join(words.explanation(one) for one in told.explanations)
 
-    _ask(tenant, lambda reader: answers.why(reader, subject), text, json, data, database_url, keys)
+    ask(tenant, lambda reader: answers.why(reader, subject), text, json, data, database_url, keys)
 
 
 def history(
@@ -65,7 +65,7 @@ def history(
     """
     from projections import answers, telling
 
-    _ask(tenant, lambda reader: answers.history(reader, subject), telling.history, json, data, database_url, keys)
+    ask(tenant, lambda reader: answers.history(reader, subject), telling.history, json, data, database_url, keys)
 
 
 def show(
@@ -83,7 +83,7 @@ def show(
     from projections import answers, telling
 
     then = _moment(as_of, "--as-of")
-    _ask(tenant, lambda reader: answers.as_of(reader, subject, then), telling.as_of, json, data, database_url, keys)
+    ask(tenant, lambda reader: answers.as_of(reader, subject, then), telling.as_of, json, data, database_url, keys)
 
 
 def log(
@@ -113,7 +113,7 @@ def log(
     def read(reader: Any) -> Any:
         return answers.log(reader, count=count, before=before, subject=subject, action=action, status=status, run=run)
 
-    _ask(tenant, read, telling.log, json, data, database_url, keys)
+    ask(tenant, read, telling.log, json, data, database_url, keys)
 
 
 def runs(
@@ -139,7 +139,7 @@ def runs(
     def read(reader: Any) -> Any:
         return answers.runs(reader, count=count, before=before, client=client, since=first, until=last)
 
-    _ask(tenant, read, telling.runs, json, data, database_url, keys)
+    ask(tenant, read, telling.runs, json, data, database_url, keys)
 
 
 def _moment(text: str | None, name: str) -> Any:
@@ -152,10 +152,11 @@ def _moment(text: str | None, name: str) -> Any:
         raise Misused(str(error)) from None
 
 
-def _ask(
+def ask(
     slug: str, question: Callable[[Any], Any], text: Callable[[Any], str], as_json: bool,
     data: str | None, database_url: str | None, keys: str | None,
 ) -> None:  # fmt: skip
+    """Put a question to a tenant's ledger and print the answer, as text or JSON. Raises NoSubject, Failed."""
     from cli.connect import open_tenant
     from ledger.config import read_config
     from ledger.reader import Reader

@@ -200,12 +200,27 @@ class ResourceTypeDeclared(Event, frozen=True):
     resource_type: dict[str, Any]
 
 
+class ProvisioningLogImported(Event, frozen=True):
+    """Rows of an identity provider's own provisioning log were taken in. What they say is not part of the ledger.
+
+    sha256: of each file, in hex, in the order given. rows: in the files, each id once. rows_new: not known before.
+    from_at, to_at: RFC 3339 UTC, of the first and last row by the identity provider's clock; None without rows.
+    """
+
+    import_id: str
+    sha256: list[str]
+    rows: int
+    rows_new: int
+    from_at: str | None = None
+    to_at: str | None = None
+
+
 UserEvent = UserCreated | ResourceCreated | AttributeChanged | Deactivated | Reactivated | UserDeleted | ResourceDeleted
 GroupEvent = GroupCreated | AttributeChanged | MembershipAdded | MembershipRemoved | GroupDeleted
 RequestEvent = RequestUnchanged | RequestRefused
 ClientEvent = ClientRegistered | ClientSecretIssued | ClientSecretRevoked | ClientRevoked
 Declared = SchemaDeclared | ResourceTypeDeclared
-TenantEvent = TokenIssued | TokenRevoked | SettingChanged | ClientEvent | Declared
+TenantEvent = TokenIssued | TokenRevoked | SettingChanged | ClientEvent | Declared | ProvisioningLogImported
 
 EVENTS: tuple[type[Event], ...] = (
     UserCreated,
@@ -230,5 +245,6 @@ EVENTS: tuple[type[Event], ...] = (
     ResourceDeleted,
     SchemaDeclared,
     ResourceTypeDeclared,
+    ProvisioningLogImported,
 )
 EVENT_BY_NAME: dict[str, type[Event]] = {event.__name__: event for event in EVENTS}

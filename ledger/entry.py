@@ -8,7 +8,7 @@ from msgspec import Meta, Struct, field
 from domain.events import Event
 
 TenantId = NewType("TenantId", int)
-Stream = NewType("Stream", str)  # "users/7f3a…", "groups/…", "requests/…", "tokens/…", "tenant"
+Stream = NewType("Stream", str)  # "users/7f3a…", "groups/…", "requests/…", "tokens/…", "imports/…", "tenant"
 Version = NewType("Version", int)  # Of a stream, from 1.
 Position = NewType("Position", int)  # Of an entry in its tenant's order, from 0 without gaps; the leaf index.
 

@@ -59,6 +59,12 @@ class Reader:
             list(subject_ids), until, until, elsewhere_than, kind,
         )  # fmt: skip
 
+    def in_streams(self, kind: str) -> list[Entry]:
+        """Return the entries of all streams of a kind, in order. kind: with its slash; one whose streams are few."""
+        return self._entries(
+            "tenant_id = %s and stream >= %s and stream < %s order by position", kind, kind[:-1] + chr(ord("/") + 1)
+        )
+
     def at(self, positions: Iterable[int]) -> list[Entry]:
         """Return the entries at some positions, in order."""
         return self._entries("tenant_id = %s and position = any(%s::bigint[]) order by position", list(positions))

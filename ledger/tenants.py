@@ -295,8 +295,19 @@ def stream_version(connection: Connection, tenant: Tenant, stream: str) -> int:
 
 def operator_job(tenant: Tenant, vault: Vault, stream: str, version: int, subject_id: str, event: Event) -> Job:
     """Return the job of what an operator does: an entry that is to be the stream's `version`."""
-    job = Job(tenant.tenant_id, random_id(), OPERATOR)
-    cause = Cause(request_id=job.request_id, token_id=OPERATOR, received_at=datetime.now(UTC).isoformat())
+    return job_of(tenant, vault, operator_cause(), stream, version, subject_id, event)
+
+
+def operator_cause() -> Cause:
+    """The cause of what is done on the command line, now."""
+    return Cause(request_id=random_id(), token_id=OPERATOR, received_at=datetime.now(UTC).isoformat())
+
+
+def job_of(
+    tenant: Tenant, vault: Vault, cause: Cause, stream: str, version: int, subject_id: str, event: Event
+) -> Job:  # fmt: skip
+    """Return the job of one entry about the tenant itself, under its own key, that is to be the stream's `version`."""
+    job = Job(tenant.tenant_id, cause.request_id, cause.token_id)
     payload = encode_payload(event, encode_cause(cause))
     commitment, sealed = seal_payload(payload, vault.tenant_key, tenant.origin, stream)
     job.streams_at.append((stream, version - 1))

@@ -87,9 +87,10 @@ create index entra_rows_of_request on entra_rows (tenant_id, first_position) whe
 -- The names in rows that name no id of ours, as `names` keeps them.
 create table entra_names (
     tenant_id integer not null,
+    kind      text collate "C" not null,             -- userName, externalId, displayName
     key       bytea not null,
     row_id    text collate "C" not null,
-    primary key (tenant_id, key, row_id)
+    primary key (tenant_id, key, kind, row_id)
 );
 create index entra_names_of_row on entra_names (tenant_id, row_id);
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 from domain import groups, users
 from domain.attributes import ResourceType
 from domain.declarations import resource_types
+from domain.errors import InvalidValue
 from domain.groups import Group
 from domain.resources import schemas_of
 from domain.users import User
@@ -21,6 +22,7 @@ from ledger.declarations import present_declarations
 from ledger.entry import Entry, Erased, Position, Version
 from ledger.reader import Reader
 from ledger.recorder import Ledger
+from projections.entra import EntraRow, entra_told
 from projections.log import Log, read_log
 from projections.rhythm import RunList, read_runs
 from projections.runner import PROJECTIONS, Lagging, catch_up, wait_until
@@ -165,6 +167,14 @@ def runs(
         reader.connection, reader.tenant, size, count=count, before=before, client=client, since=since or 0,
         until=None if until is None else until + 1,
     )  # fmt: skip
+
+
+def entra(reader: Reader, asked: str, *, since: datetime | int | None, until: datetime | int | None) -> list[EntraRow]:
+    """Return what Entra's log, as imported, says about a subject, oldest first. Raises NoSuchSubject, InvalidValue."""
+    if isinstance(since, int) or isinstance(until, int):
+        raise InvalidValue("since and until are times here: Entra's log knows no positions")
+    _, candidates = _candidates(reader, asked)
+    return entra_told(reader.connection, reader.tenant, [candidate.id for candidate in candidates], since, until)
 
 
 def present_user(reader: Reader, asked: str) -> str:

@@ -5,8 +5,10 @@ exported by somebody and not recorded by us; the entry of the import holds the f
 Source: facts on the Entra client, §5 (Graph's provisioningObjectSummary).
 """
 
-from collections.abc import Sequence
-from datetime import datetime
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -79,12 +81,135 @@ class EntraRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
         return {name: str(told) for step in self.steps if step.type == "scoping" for name, told in step.details.items()}
 
 
+class Recorded(Struct, frozen=True):
+    """A request as far as a row can be about it. subject_id: the user or group it was sent to or made; or None."""
+
+    first_position: int
+    at: datetime
+    action: str
+    status: str
+    subject_id: str | None
+
+
+class Sent(Struct, frozen=True):
+    """A row as far as a request can be meant by it. subject_ids: the target, or whoever had its names."""
+
+    row_id: str
+    at: datetime
+    duration_ms: int
+    action: str
+    status: str
+    subject_ids: frozenset[str]
+
+
+TOLERANCE = timedelta(seconds=10)  # Between two clocks, and between the end of a change there and its record here.
+
+# What a request may be recorded as here, by what Entra calls it, the likeliest first. A refused PATCH is an update
+# here whatever it was to do, and one that changed nothing is `other`.
+_RECORDED_AS = {
+    "create": ("create", "enable", "update", "other"),
+    "update": ("update", "enable", "other"),
+    "disable": ("disable", "update", "other"),
+    "delete": ("delete", "other"),
+    "other": ("other",),
+}
+
+
+def joined(rows: Iterable[Sent], records: Iterable[Recorded]) -> dict[str, int]:
+    """Find the request each row is about: row id → the request's first position.
+
+    Same subject, equal action before a compatible one, then the nearest in time; what several rows and requests of
+    one subject and action share keeps its order. A failed creation names nobody here: it is the refused one of that
+    moment, when there is one of each and no more. The same whatever order rows and records come in.
+    """
+    sent = sorted((row for row in rows if row.status != "skipped"), key=lambda row: (row.at, row.row_id))
+    by_subject: dict[str, list[Recorded]] = {}
+    nobodys: list[Recorded] = []
+    for record in sorted(records, key=lambda record: record.first_position):
+        if record.subject_id is not None:
+            by_subject.setdefault(record.subject_id, []).append(record)
+        elif record.action == "create" and record.status == "failure":
+            nobodys.append(record)
+    pairs = _Pairs()
+    for subject_id, of_subject in by_subject.items():
+        of_rows = [row for row in sent if subject_id in row.subject_ids]
+        for likelihood in range(max(map(len, _RECORDED_AS.values()))):
+            pairs.match(of_rows, of_subject, likelihood)
+    failed = [row for row in sent if row.action == "create" and row.status == "failure" and row.row_id not in pairs.of]
+    return pairs.in_order() | _unmistakable(failed, nobodys)
+
+
+class _Pairs:
+    """Rows and records that belong together, each at most once."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, tuple[Sent, Recorded]] = {}
+        self._taken: set[int] = set()
+
+    def match(self, rows: Iterable[Sent], records: Sequence[Recorded], likelihood: int) -> None:
+        """Give rows without a record the nearest that is free and as likely as that."""
+        for row in rows:
+            actions = _RECORDED_AS.get(row.action, ())
+            if row.row_id in self.of or likelihood >= len(actions):
+                continue
+            near = [
+                record
+                for record in _within_tolerance(row, records)
+                if record.action == actions[likelihood]
+                and record.first_position not in self._taken
+                and _agree(row, record)
+            ]
+            if near:
+                nearest = min(near, key=lambda record: (abs(record.at - row.at), record.first_position))
+                self.of[row.row_id] = (row, nearest)
+                self._taken.add(nearest.first_position)
+
+    def in_order(self) -> dict[str, int]:
+        """The pairs; of one subject and one pair of actions, the earlier row with the earlier record."""
+        alike: dict[tuple[str | None, str, str], list[tuple[Sent, Recorded]]] = {}
+        for row, record in self.of.values():
+            alike.setdefault((record.subject_id, row.action, record.action), []).append((row, record))
+        found: dict[str, int] = {}
+        for pairs in alike.values():
+            rows = sorted((row for row, _ in pairs), key=lambda row: (row.at, row.row_id))
+            positions = sorted(record.first_position for _, record in pairs)
+            found |= {row.row_id: position for row, position in zip(rows, positions, strict=True)}
+        return found
+
+
+def _agree(row: Sent, record: Recorded) -> bool:
+    """Whether action and result do not contradict: a creation that failed is not somebody's update that did not."""
+    if row.action == record.action or row.status == record.status:
+        return True
+    return row.status == "success" and record.status == "skipped"
+
+
+def _within_tolerance(row: Sent, records: Sequence[Recorded]) -> Sequence[Recorded]:
+    """The records, in order of time, that a row can be about."""
+    reach = TOLERANCE + timedelta(milliseconds=row.duration_ms)
+    start = bisect_left(records, row.at - reach, key=_at)
+    return records[start : bisect_right(records, row.at + reach, start, key=_at)]
+
+
+def _at(record: Recorded) -> datetime:
+    return record.at
+
+
+def _unmistakable(rows: Iterable[Sent], records: Sequence[Recorded]) -> dict[str, int]:
+    """Rows with one record within reach, which is in the reach of no other row."""
+    reach = {row.row_id: [record.first_position for record in _within_tolerance(row, records)] for row in rows}
+    claims = Counter(position for positions in reach.values() for position in positions)
+    return {
+        row_id: positions[0] for row_id, positions in reach.items() if len(positions) == 1 and claims[positions[0]] == 1
+    }
+
+
 COLUMNS = EntraRow.__struct_fields__
-_SELECTED = ", ".join(f"r.{name}::text" if name == "import_id" else f"r.{name}" for name in COLUMNS)
+ROW_COLUMNS = ", ".join(f"r.{name}::text" if name == "import_id" else f"r.{name}" for name in COLUMNS)
 
 # Rows that name one of the ids; rows without any id that hold a name of theirs, while it was theirs or before; and
 # every other row about the same object in Entra. Each is one index's answer.
-_TOLD = f"""
+_MEANT = """
 with own as (
     select row_id, source_id
       from entra_rows
@@ -93,7 +218,7 @@ with own as (
      union
     select r.row_id, r.source_id
       from names n
-      join entra_names e on e.tenant_id = n.tenant_id and e.key = n.key
+      join entra_names e on e.tenant_id = n.tenant_id and e.key = n.key and e.kind = n.kind
       join entra_rows r on r.tenant_id = e.tenant_id and r.row_id = e.row_id
       left join entries x on x.tenant_id = n.tenant_id and x.position = n.to_position
      where n.tenant_id = %(tenant)s
@@ -109,7 +234,10 @@ with own as (
        and r.target_id = ''
        and r.source_id <> ''
 )
-select {_SELECTED}
+"""
+
+_TOLD = f"""{_MEANT}
+select {ROW_COLUMNS}
   from meant m
   join entra_rows r on r.tenant_id = %(tenant)s and r.row_id = m.row_id
  where (%(since)s::timestamptz is null or r.at >= %(since)s)
@@ -117,6 +245,18 @@ select {_SELECTED}
  order by r.at desc, r.row_id
  limit %(count)s
 """  # noqa: S608  # Columns of ours.
+
+_FORGET = f"""{_MEANT}, nameless as (
+    delete from entra_names n
+     using meant m
+     where n.tenant_id = %(tenant)s
+       and n.row_id = m.row_id
+)
+delete from entra_rows r
+ using meant m
+ where r.tenant_id = %(tenant)s
+   and r.row_id = m.row_id
+"""  # noqa: S608
 
 
 def entra_told(
@@ -137,6 +277,15 @@ def entra_told(
     with psycopg.Cursor(connection) as cursor:
         rows = cursor.execute(_TOLD.encode(), parameters).fetchall()
     return [row_of(row) for row in reversed(rows)]
+
+
+def forget_told(connection: psycopg.Connection[Any], tenant: Tenant, subject_ids: Sequence[str]) -> int:
+    """Delete all that `entra_told` would tell of people who are erased; returns how many rows.
+
+    Before their names go from `names`: rows without an id of ours are found by them.
+    """
+    with psycopg.Cursor(connection) as cursor:
+        return cursor.execute(_FORGET.encode(), {"tenant": tenant.tenant_id, "ids": list(subject_ids)}).rowcount
 
 
 def row_of(stored: Sequence[Any]) -> EntraRow:

@@ -26,12 +26,12 @@ select first_position, last_position, request_id::text, recorded_at, action, sta
           from runs r
          where r.tenant_id = t.tenant_id and r.client_id = t.token_id and r.first_position <= t.first_position
          order by r.first_position desc
-         limit 1),
+         limit 1) as run,
        (select jsonb_build_object('cycle_id', e.cycle_id, 'change_id', e.change_id, 'job_id', e.job_id,
                                   'initiated_by', e.initiated_by, 'initiator_type', e.initiator_type)
           from entra_rows e
          where e.tenant_id = t.tenant_id and e.first_position = t.first_position
-         limit 1)
+         limit 1) as entra
   from trail t
  where tenant_id = %(tenant)s
    and first_position < %(before)s
@@ -43,7 +43,7 @@ select first_position, last_position, request_id::text, recorded_at, action, sta
            select from trail_subjects s
             where s.tenant_id = t.tenant_id and s.first_position = t.first_position
               and s.subject_id = any(%(subjects)s::uuid[])))
- order by first_position desc
+ order by t.first_position desc
  limit %(count)s
 """
 

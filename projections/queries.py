@@ -118,6 +118,24 @@ class Queries:
             [list(column) for column in columns],
         )
 
+    async def unheard(self) -> dict[tuple[int, str], float]:
+        """Return how many seconds ago each client sent its last request, reads too: (tenant, client) → seconds.
+
+        Only who may send SCIM and has done so; empty while unreachable.
+        """
+        try:
+            rows = await self._rows(
+                "select k.tenant_id, k.id, extract(epoch from clock_timestamp() - max(u.last_used_at))::float8 "
+                "from (select tenant_id, token_id as id from tokens where client_id is null and revoked_at is null "
+                "and 'scim' = any(scopes) and (expires_at is null or expires_at > clock_timestamp()) union all "
+                "select tenant_id, client_id from clients where revoked_at is null and 'scim' = any(scopes)) k "
+                "join tokens u on u.tenant_id = k.tenant_id and coalesce(u.client_id, u.token_id) = k.id "
+                "where u.last_used_at is not null group by k.tenant_id, k.id"
+            )
+        except (Unreachable, psycopg.Error):
+            return {}
+        return {(tenant_id, str(client_id)): max(0.0, seconds) for tenant_id, client_id, seconds in rows}
+
     async def lags(self) -> dict[str, int]:
         """Return by projection how many entries it has not read, over all tenants; empty while unreachable."""
         try:

@@ -26,7 +26,8 @@ _SEEN_MAX = 20  # Addresses and user agents that a run remembers.
 class Visit(Struct, frozen=True):
     """One request, as far as runs are concerned.
 
-    users, groups: whom it was about. events: by type, how many. turns: of users' `active`, in order: (user, turn).
+    users, groups: whom it was about. events: about them, by type, how many. turns: of users' `active`, in order:
+    (user, turn).
     """
 
     first_position: int
@@ -40,8 +41,8 @@ class Visit(Struct, frozen=True):
     action: str
     status: str
     repetitions: int
-    users: frozenset[str]
-    groups: frozenset[str]
+    users: set[str]
+    groups: set[str]
     events: dict[str, int]
     turns: list[tuple[str, str]]
 
@@ -100,52 +101,49 @@ def visits(entries: Iterable[Entry]) -> Iterator[Visit]:
     for request in requests(entries):
         first, cause = request[0], cause_of(request)
         decisive, action, status = outcome(request, cause.method)
-        users, groups = _about(request, *target(decisive, cause.path))
-        events: dict[str, int] = {}
-        for entry in request:
-            events[entry.event_type] = events.get(entry.event_type, 0) + 1
+        users, groups, events, turns = _met(request)
+        if not users and not groups:  # It changed nothing of theirs, but may have meant somebody.
+            resource_type, target_id = target(decisive, cause.path)
+            if target_id is not None and resource_type in ("User", "Group"):
+                (users if resource_type == "User" else groups).add(target_id)
         yield Visit(
-            first_position=first.position,
-            last_position=request[-1].position,
-            at=first.recorded_at,
-            client_id=cause.token_id,
-            client_label=cause.token_label,
-            client_address=cause.client_address,
-            user_agent=cause.user_agent,
-            activity_id=activity_id(cause.correlation) if cause.correlation else "",
-            action=action,
-            status=status,
-            repetitions=first.event.repetitions if isinstance(first.event, RequestRefused) else 0,
-            users=frozenset(users),
-            groups=frozenset(groups - users),
-            events=events,
-            turns=[(entry.subject_id, turn) for entry in request if (turn := _turn(entry))],
-        )
+            first.position, request[-1].position, first.recorded_at, cause.token_id, cause.token_label,
+            cause.client_address, cause.user_agent, activity_id(cause.correlation) if cause.correlation else "",
+            action, status, first.event.repetitions if isinstance(first.event, RequestRefused) else 0,
+            users - groups, groups, events, turns,
+        )  # fmt: skip
 
 
-def _about(request: Sequence[Entry], resource_type: str, target_id: str | None) -> tuple[set[str], set[str]]:
-    """The users and the groups that a request's entries are about."""
-    users, groups = set(), set()
+def _met(request: Sequence[Entry]) -> tuple[set[str], set[str], dict[str, int], list[tuple[str, str]]]:
+    """The users and the groups that a request's entries are about, with their events and turns.
+
+    What is about neither does not count: a device, too, can be deactivated.
+    """
+    users, groups = set[str](), set[str]()
+    events, turns = dict[str, int](), list[tuple[str, str]]()
     for entry in request:
         kind, _, resource_id = entry.stream.partition("/")
         if kind == "users":
             users.add(resource_id)
+            if turn := _turn(entry):
+                turns.append((resource_id, turn))
         elif kind == "groups":
             groups.add(resource_id)
             if entry.subject_id != resource_id and getattr(entry.event, "member_type", "User") == "User":
                 users.add(entry.subject_id)
-    if target_id is not None and resource_type in ("User", "Group"):
-        (users if resource_type == "User" else groups).add(target_id)
-    return users - groups, groups
+        else:
+            continue
+        events[entry.event_type] = events.get(entry.event_type, 0) + 1
+    return users, groups, events, turns
 
 
 def _turn(entry: Entry) -> str:
     """What an entry means for a user's being active; a user whose `active` nobody assigned is."""
-    match entry.event:
-        case UserCreated(resource=resource):
-            return "created inactive" if resource.get("active") is False else "created"
-        case AttributeChanged("active", False, _):
-            return "reactivated"
+    event = entry.event
+    if isinstance(event, UserCreated) and event.resource.get("active") is False:
+        return "created inactive"
+    if isinstance(event, AttributeChanged) and event.attribute == "active" and event.before is False:
+        return "reactivated"
     return _TURNS.get(entry.event_type, "")
 
 

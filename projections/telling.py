@@ -1,9 +1,11 @@
-"""History, a past state, the provisioning log and runs in plain words. Pure; `words.py` tells single facts."""
+"""History, a past state, the logs and runs in plain words. Pure; `words.py` tells single facts."""
 
 from collections.abc import Iterator
 
 from projections.answers import AsOf, History, Shown, Told
 from projections.attributes import flat, short
+from projections.entra_import import Imported
+from projections.entra_report import OURS, THEIRS, TheirRow, Unmatched
 from projections.log import Log, Record
 from projections.rhythm import ClientSeen, RunList, RunTold
 from projections.story import last_name
@@ -129,3 +131,41 @@ _DONE = {
     "memberships_added": "memberships added",
     "memberships_removed": "removed",
 }
+
+
+def imported(told: Imported) -> str:
+    """What an import came to."""
+    between = f", {when(told.from_at)} to {when(told.to_at)}" if told.from_at and told.to_at else ""
+    erased = f", {told.rows_erased:,} left out: they are about people who were erased" if told.rows_erased else ""
+    return (
+        f"{counted(told.rows, 'row')}{between}: {told.rows_new:,} new{erased}\n"
+        f"{told.rows_joined:,} of them are about requests recorded here; entra-log unmatched shows the others\n"
+        f"import {told.import_id}, position {told.position}"
+    )
+
+
+def unmatched(told: Unmatched) -> str:
+    """What does not fit together, by reason, and the newest of each."""
+    if not told.covered:
+        return "No provisioning log was imported yet: ./scim-ledger entra-log import\n"
+    lines = [f"compared from {when(each.from_at)} to {when(each.to_at)}" for each in told.covered]
+    lines.append(f"{counted(told.rows, 'row')} there, {counted(told.requests, 'request')} here, {told.joined:,} joined")
+    lines += ["", "Rows of Entra's log without a request here"]
+    lines += [f"  {count:>7,} {reason}: {THEIRS[reason]}" for reason, count in told.theirs.items()] or ["  none"]
+    lines += [line for each in told.their_rows for line in _their_row(each)]
+    lines += ["", "Requests here without a row in Entra's log"]
+    lines += [f"  {count:>7,} {reason}: {OURS[reason]}" for reason, count in told.ours.items()] or ["  none"]
+    lines += [
+        f"    {when(each.recorded_at)}  {each.action} {each.status} {each.resource_type} {each.target_id or ''} "
+        f"position {each.first_position}: {each.reason}"
+        for each in told.our_requests
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _their_row(told: TheirRow) -> Iterator[str]:
+    row = told.row
+    who = plain(row.source_name or row.source_id)
+    why = f" ({plain(row.skip_reason or row.error_code)})" if row.skip_reason or row.error_code else ""
+    yield f"    {when(row.at)}  {plain(row.action)} {plain(row.status)} {who}, change {plain(row.change_id)}"
+    yield f"      {told.reason}{why}"

@@ -23,6 +23,7 @@ from domain.events import (
     GroupDeleted,
     MembershipAdded,
     MembershipRemoved,
+    ProvisioningLogImported,
     Reactivated,
     RequestRefused,
     RequestUnchanged,
@@ -113,6 +114,7 @@ READ_AS: dict[str, Event] = {
                 "schemaExtensions": [{"schema": DEVICE_LIFE, "required": False}],
             }
         ),
+        ProvisioningLogImported("imp-1", ["9f86d081"], 3, 2, "2026-01-30T00:00:00Z", "2026-01-31T00:00:00Z"),
     )
 }
 CAUSE = Cause(

@@ -23,6 +23,7 @@ from telling import (
     reactivated,
 )
 
+from domain.events import Deactivated
 from ledger.entry import Entry
 from projections.rhythm import seen, silent_since, usual_interval
 from projections.runs import Run, Standing, visits
@@ -120,6 +121,15 @@ def test_a_user_whose_inactive_state_is_unassigned_is_active_again() -> None:
     telling.request("DELETE", f"/Users/{ADA}", deleted(ADA))
     assert only(telling).active_after == 0
     assert folded(telling.entries[:2])[0].active_after == 1
+
+
+def test_what_is_no_user_does_not_count_as_one() -> None:
+    """Resources of a tenant's own types can be active as well."""
+    telling = Telling()
+    telling.request("POST", "/Users", created(ADA, userName="ada"))
+    telling.request("PATCH", f"/Devices/{BOB}", (f"devices/{BOB}", BOB, Deactivated()))
+    run = only(telling)
+    assert (run.users_deactivated, run.users_touched, run.active_after) == (0, 1, 1)
 
 
 def test_an_activity_id_is_told_when_all_requests_had_the_same() -> None:
