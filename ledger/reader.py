@@ -69,8 +69,11 @@ class Reader:
         """Return the entries at some positions, in order."""
         return self._entries("tenant_id = %s and position = any(%s::bigint[]) order by position", list(positions))
 
-    def position_at(self, time: datetime) -> Position:
-        """Return how many entries were recorded at or before `time`: the size of the ledger as of then."""
+    def position_at(self, time: datetime, *, included: bool = True) -> Position:
+        """Return how many entries were recorded at or before `time`: the size of the ledger as of then.
+
+        included: whether those of the very time count.
+        """
 
         def recorded_at(position: int) -> datetime:
             query = "select recorded_at from entries where tenant_id = %s and position = %s"
@@ -78,7 +81,8 @@ class Reader:
             return found
 
         # Times never decrease with positions, so a search by halves needs no index of times.
-        return Position(bisect_right(range(self.size()), time, key=recorded_at))
+        search = bisect_right if included else bisect_left
+        return Position(search(range(self.size()), time, key=recorded_at))
 
     def version_at(self, stream: Stream, position: Position) -> tuple[Version, datetime] | None:
         """Return the version that a stream had before a position, and when it came to it; None when it had none."""

@@ -5,7 +5,7 @@ read from the entries. A question reads the entries about one resource and its g
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -160,7 +160,7 @@ def runs(
     """
     size = read_up_to(reader, "runs")
     if isinstance(since, datetime):
-        since = reader.position_at(since - timedelta(milliseconds=1))  # What was recorded at that time counts.
+        since = reader.position_at(since, included=False)
     if isinstance(until, datetime):
         until = reader.position_at(until) - 1
     return read_runs(

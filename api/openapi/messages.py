@@ -13,7 +13,11 @@ from domain.errors import ScimError
 from domain.patches import OPERATIONS_MAX, PATCH_OP
 from ledger.declarations import Revised
 from projections.answers import AsOf, History, Why
+from projections.entra import EntraRow
+from projections.entra_import import Imported
+from projections.entra_report import Unmatched
 from projections.log import Log
+from projections.rhythm import RunList
 
 # Which attributes of the answer are wanted, and which resources: for URLs and SearchRequests alike.
 SELECTING: Json = {
@@ -84,7 +88,7 @@ def _error() -> Json:
 
 def _told() -> Json:
     """What auditors and admins are told, from the classes of the answers."""
-    asked = (Why, History, AsOf, Log, Revised)
+    asked = (Why, History, AsOf, Log, RunList, EntraRow, Unmatched, Imported, Revised)
     _, made = msgspec.json.schema_components(asked, ref_template=PREFIX + "{name}")
     for shape in made.values():
         shape["description"] = cleandoc(shape.get("description", ""))

@@ -2,13 +2,14 @@
 
 from api.openapi.exchanges import HEADERS_OF, JSON, answer, headers, parameters, path_parameter, refusals
 from api.openapi.scim import TENANT
-from api.openapi.shapes import Json
+from api.openapi.shapes import Json, ref
 from domain.errors import (
     Conflict,
     Forbidden,
     InvalidSyntax,
     InvalidValue,
     NoSuchResource,
+    PayloadTooLarge,
     TooManyRequests,
     Unauthenticated,
     Unavailable,
@@ -24,7 +25,20 @@ _LOG: Json = {
     "subject": {"type": "string", "description": f"Only about this one. {_SUBJECT}"},
     "action": {"enum": list(ACTIONS), "description": "Only of this kind."},
     "status": {"enum": list(STATUSES), "description": "Only with this outcome."},
+    "run": {**_NUMBER, "description": "Only of this run, named by the position it begins at."},
 }
+_RUNS: Json = {
+    "count": {**_NUMBER, "description": "Of runs at most.", "default": 50},
+    "before": {**_NUMBER, "description": "Only runs that begin before this position: next_before of a page."},
+    "client": {"type": "string", "maxLength": 1_024, "description": "Only of this one: its id or label."},
+    "since": {"type": "string", "description": "Only with a request from then on: an RFC 3339 time, or a position."},
+    "until": {"type": "string", "description": "Only with a request until then."},
+}
+_BETWEEN: Json = {
+    "since": {"type": "string", "description": "From this RFC 3339 time on, by Entra's clock."},
+    "until": {"type": "string", "description": "Up to this time."},
+}
+_SHOWN: Json = {"count": {**_NUMBER, "description": "Of each side at most; all are counted.", "default": 50}}
 _EXTENDING: Json = {
     "extends": {"type": "string", "description": "Make the schemas of the body extensions of this resource type."},
     "required": {"enum": ["true", "false"], "description": "Whether resources need them.", "default": "false"},
@@ -41,6 +55,13 @@ def other_paths() -> Json:
             "show", "Show a subject as it was", "AsOf", parameters(_AS_OF), path_parameter("subject", _SUBJECT)
         ),
         "/api/{tenant}/log": _asked("log", "Page through the provisioning log, newest first", "Log", parameters(_LOG)),
+        "/api/{tenant}/runs": _asked(
+            "runs", "Page through each client's runs, newest first; who is silent", "RunList", parameters(_RUNS)
+        ),
+        "/api/{tenant}/entra-log": _entra_log(),
+        "/api/{tenant}/entra-log/unmatched": _asked(
+            "unmatchedEntraLog", "Compare Entra's log with the ledger", "Unmatched", parameters(_SHOWN)
+        ),
         **_declarations("schemas", "Schema", "Its URN."),
         **_declarations("resource-types", "ResourceType", "Its name."),
         "/oauth/{tenant}/token": {"parameters": [TENANT], "post": _grant()},
@@ -61,6 +82,25 @@ def _asked(name: str, summary: str, told: str, query: list[Json], *of_path: Json
         },
     }
     return {"parameters": [TENANT, *of_path], "get": operation}
+
+
+def _entra_log() -> Json:
+    """What Entra's own log says of a subject, and taking in an export of it."""
+    told = _asked(
+        "entraLog", "Tell what Entra's log says about a subject", "EntraRow", _subject() + parameters(_BETWEEN)
+    )
+    rows: Json = {"type": "array", "items": ref("EntraRow")}
+    told["get"]["responses"]["200"] = _said("Its rows, oldest first.", rows)
+    files: Json = {"type": "object", "additionalProperties": {"type": "string", "contentMediaType": "text/csv"}}
+    body = {
+        JSON: {"schema": {"type": ["array", "object"], "description": "An array of rows, or a page of Graph."}},
+        "text/csv": {"schema": _TEXT},
+        "multipart/form-data": {"schema": files},
+    }
+    summary = "Take in an export of Entra's provisioning log"
+    taken = _admin("importEntraLog", summary, answer("What it came to.", "Imported", media_type=JSON))
+    taken["responses"] |= refusals(PayloadTooLarge, media_type=JSON)
+    return {**told, "post": {**taken, "requestBody": {"required": True, "content": body}}}
 
 
 def _subject() -> list[Json]:
