@@ -37,7 +37,7 @@ from projections.directory import equality_key
 OPERATIONS_MAX = 1_000
 _PASSES_MAX = 4  # The last one makes no promises.
 _READ_AHEAD_KEYS = 500  # Look-ups asked together.
-_RESPONSE_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
+RESPONSE_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -108,7 +108,7 @@ class Bulk:
     async def answer(self, appended: Appended) -> Answer:
         """Return the BulkResponse."""
         assert self._run is not None
-        return Answer(200, _encode({"schemas": [_RESPONSE_SCHEMA], "Operations": self._run.results(appended)}))
+        return Answer(200, _encode({"schemas": [RESPONSE_SCHEMA], "Operations": self._run.results(appended)}))
 
 
 class Run:

@@ -6,6 +6,7 @@ import msgspec
 from litestar import MediaType, get
 from litestar.handlers import HTTPRouteHandler
 
+from api.openapi.audit import audit_paths
 from api.openapi.messages import components
 from api.openapi.others import other_paths
 from api.openapi.scim import scim_paths
@@ -51,11 +52,14 @@ def document(public_url: str) -> Json:
         "tags": [
             {"name": "SCIM", "description": "For identity providers; a token of scope scim."},
             {"name": "Audit", "description": "For auditors and admins; a token of scope audit."},
-            {"name": "Admin", "description": "A tenant's own schemas; a token of scope admin."},
+            {
+                "name": "Admin",
+                "description": "Schemas of a tenant's own, and Entra's log; a token of scope admin.",
+            },
             {"name": "OAuth", "description": "Access tokens for an hour, for registered clients."},
             {"name": "Operations", "description": "For operators; no token."},
         ],
-        "paths": {**scim_paths(RESOURCE_TYPES), **other_paths()},
+        "paths": {**scim_paths(RESOURCE_TYPES), **audit_paths(), **other_paths()},
         "components": {
             "schemas": components(RESOURCE_TYPES),
             "securitySchemes": {

@@ -1,14 +1,18 @@
-"""JSON Schemas of the messages around resources: queries, patches, errors, discovery, the auditors' answers."""
+"""JSON Schemas of the messages around resources: queries, patches, errors, the auditors' answers."""
 
 from inspect import cleandoc
 
 import msgspec
 
 from api.answers import ERROR_SCHEMA
+from api.bulk import OPERATIONS_MAX as BULK_OPERATIONS_MAX
+from api.bulk import RESPONSE_SCHEMA, Result
 from api.listing import SEARCH_SCHEMA
-from api.openapi.shapes import PREFIX, SIMPLE, Json, listed, naming, ref, resource, written
+from api.openapi.discovery import DISCOVERY
+from api.openapi.shapes import PREFIX, Json, listed, naming, ref, resource, written
 from api.query import COUNT_DEFAULT, COUNT_MAX
 from domain.attributes import ResourceType
+from domain.bulk import BULK_REQUEST, METHODS
 from domain.errors import ScimError
 from domain.patches import OPERATIONS_MAX, PATCH_OP
 from ledger.declarations import Revised
@@ -55,10 +59,8 @@ def components(types: tuple[ResourceType, ...]) -> Json:
         made[f"{resource_type.name}List"] = listed(ref(resource_type.name))
     made["ResourceList"] = listed({"anyOf": [ref(each.name) for each in types]})
     made |= {"PatchOp": _PATCH, "SearchRequest": _search(), "Error": _error(), "Failure": _FAILURE}
-    made |= {"Schema": _SCHEMA, "Attribute": _ATTRIBUTE, "SchemaList": listed(ref("Schema"))}
-    made |= {"ResourceType": _RESOURCE_TYPE, "ResourceTypeList": listed(ref("ResourceType"))}
-    made["ServiceProviderConfig"] = _CONFIG
-    return made | _told()
+    made |= {"BulkRequest": _BULK, "BulkResponse": _BULK_RESPONSE}
+    return made | DISCOVERY | _told()
 
 
 def scim_types() -> list[str]:
@@ -88,7 +90,7 @@ def _error() -> Json:
 
 def _told() -> Json:
     """What auditors and admins are told, from the classes of the answers."""
-    asked = (Why, History, AsOf, Log, RunList, EntraRow, Unmatched, Imported, Revised)
+    asked = (Why, History, AsOf, Log, RunList, EntraRow, Unmatched, Imported, Revised, Result)
     _, made = msgspec.json.schema_components(asked, ref_template=PREFIX + "{name}")
     for shape in made.values():
         shape["description"] = cleandoc(shape.get("description", ""))
@@ -133,90 +135,44 @@ _PATCH: Json = {
     "required": ["Operations"],
 }
 
+_BULK: Json = {
+    "type": "object",
+    "description": "Many changes in one request (RFC 7644 §3.7).",
+    "properties": {
+        "schemas": naming(BULK_REQUEST),
+        "failOnErrors": {"type": ["integer", "null"], "minimum": 1, "description": "Stop after so many."},
+        "Operations": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": BULK_OPERATIONS_MAX,
+            "items": {
+                "type": "object",
+                "properties": {
+                    "method": {"enum": list(METHODS)},
+                    "path": {"type": "string", "examples": ["/Users", "/Groups/bulkId:team"]},
+                    "bulkId": {"type": "string", "description": "Of a POST, to refer to it as bulkId:…."},
+                    "version": {"type": "string", "description": "As If-Match."},
+                    "data": {"type": "object", "description": "The body of a single request."},
+                },
+            },
+        },
+    },
+    "required": ["Operations"],
+}
+
+_BULK_RESPONSE: Json = {
+    "type": "object",
+    "description": "What became of each operation, in their order.",
+    "properties": {
+        "schemas": {"const": [RESPONSE_SCHEMA]},
+        "Operations": {"type": "array", "items": ref("Result")},
+    },
+    "required": ["schemas", "Operations"],
+}
+
 _FAILURE: Json = {
     "type": "object",
     "description": "Why there is no answer, in one sentence.",
     "properties": {"error": {"type": "string"}},
     "required": ["error"],
 }
-
-_META: Json = {
-    "type": "object",
-    "properties": {"resourceType": {"type": "string"}, "location": {"type": "string", "format": "uri"}},
-    "required": ["resourceType", "location"],
-}
-
-_SCHEMA: Json = {
-    "type": "object",
-    "description": "A schema that resources of this tenant use (RFC 7643 §7).",
-    "properties": {
-        "id": {"type": "string"},
-        "name": {"type": "string"},
-        "description": {"type": "string"},
-        "attributes": {"type": "array", "items": ref("Attribute")},
-        "meta": _META,
-    },
-    "required": ["id", "name", "attributes", "meta"],
-}
-
-_ATTRIBUTE: Json = {
-    "type": "object",
-    "description": "An attribute with its characteristics (RFC 7643 §7).",
-    "properties": {
-        "name": {"type": "string"},
-        "type": {"enum": [*SIMPLE, "complex"]},
-        "multiValued": {"type": "boolean"},
-        "description": {"type": "string"},
-        "required": {"type": "boolean"},
-        "caseExact": {"type": "boolean"},
-        "canonicalValues": {"type": "array", "items": {"type": "string"}},
-        "mutability": {"enum": ["readOnly", "readWrite", "immutable", "writeOnly"]},
-        "returned": {"enum": ["always", "never", "default", "request"]},
-        "uniqueness": {"enum": ["none", "server", "global"]},
-        "referenceTypes": {"type": "array", "items": {"type": "string"}},
-        "subAttributes": {"type": "array", "items": ref("Attribute")},
-    },
-    "required": ["name", "type", "multiValued", "required", "mutability", "returned", "uniqueness"],
-}
-
-_RESOURCE_TYPE: Json = {
-    "type": "object",
-    "description": "An endpoint of this tenant and its schemas (RFC 7643 §6).",
-    "properties": {
-        "id": {"type": "string"},
-        "name": {"type": "string"},
-        "endpoint": {"type": "string"},
-        "description": {"type": "string"},
-        "schema": {"type": "string"},
-        "schemaExtensions": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"schema": {"type": "string"}, "required": {"type": "boolean"}},
-                "required": ["schema", "required"],
-            },
-        },
-        "meta": _META,
-    },
-    "required": ["name", "endpoint", "schema", "meta"],
-}
-
-_OFFERED: Json = {
-    "type": "object",
-    "properties": {"supported": {"type": "boolean"}},
-    "required": ["supported"],
-}
-
-_CONFIG: Json = {
-    "type": "object",
-    "description": "What is offered (RFC 7643 §5, RFC 9865 §4).",
-    "properties": {
-        **dict.fromkeys(("patch", "bulk", "filter", "changePassword", "sort", "etag"), _OFFERED),
-        "pagination": {"type": "object"},
-        "authenticationSchemes": {"type": "array", "items": {"type": "object"}},
-        "meta": _META,
-    },
-    "required": [
-        "patch", "bulk", "filter", "changePassword", "sort", "etag", "authenticationSchemes", "meta",
-    ],
-}  # fmt: skip

@@ -43,6 +43,7 @@ def scim_paths(types: tuple[ResourceType, ...]) -> Json:
     paths[f"{BASE}/.search"] = _item(post=_search("searchResources", "Search resources of every type", "ResourceList"))
     (user,) = (each for each in types if each.name == "User")
     paths[f"{BASE}/Me"] = _item(**_resource("Me", user))  # Of a token that is bound to a user.
+    paths[f"{BASE}/Bulk"] = _item(post=_bulk())
     return paths | _discovery()
 
 
@@ -132,6 +133,13 @@ def _delete(name: str) -> Json:
     errors = (*_BODY, PreconditionFailed)
     operation = _operation(f"delete{name}", f"Delete a {name}", {"204": answer("Gone.")}, errors)
     return {**operation, "parameters": parameters(_IF_MATCH, "header")}
+
+
+def _bulk() -> Json:
+    """Errors of operations are in their results; these are of the request itself."""
+    answers = {"200": answer("What became of each operation.", "BulkResponse")}
+    operation = _operation("bulk", "Change many resources", answers, _BODY)
+    return {**operation, "requestBody": takes("BulkRequest")}
 
 
 def _changing() -> list[Json]:

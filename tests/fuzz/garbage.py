@@ -80,7 +80,7 @@ class Garbage:
 
     def listing(self) -> tuple[str, str, bytes]:
         """GET of a list, by filter."""
-        text = quote(self.words.filter().encode("utf-8", "surrogatepass"), safe=self.choose(("", "()[].:", '" ')[:2]))
+        text = quote(self.words.filter().encode("utf-8", "surrogatepass"), safe=self.choose(("", "()[].:")))
         return "GET", f"{self.choose(('/Users', '/Groups', ''))}?filter={text}{self.more(0.5)}", b""
 
     def search(self) -> tuple[str, str, bytes]:

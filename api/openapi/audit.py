@@ -1,0 +1,145 @@
+"""What auditors ask and admins tell, described: /api/{tenant}."""
+
+from api.openapi.exchanges import JSON, answer, parameters, path_parameter, refusals
+from api.openapi.scim import TENANT
+from api.openapi.shapes import Json, ref
+from domain.errors import (
+    Conflict,
+    Forbidden,
+    InvalidSyntax,
+    InvalidValue,
+    NoSuchResource,
+    PayloadTooLarge,
+    ScimError,
+    TooManyRequests,
+    Unauthenticated,
+    Unavailable,
+)
+from projections.log import ACTIONS, STATUSES
+
+_ERRORS = (InvalidValue, Unauthenticated, Forbidden, NoSuchResource, TooManyRequests, Unavailable)
+_SUBJECT = "A userName, externalId or id, held now or ever."
+_NUMBER = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
+_LOG: Json = {
+    "count": {**_NUMBER, "description": "Of records at most.", "default": 50},
+    "before": {**_NUMBER, "description": "Only records that begin before this position: next_before of a page."},
+    "subject": {"type": "string", "description": f"Only about this one. {_SUBJECT}"},
+    "action": {"enum": list(ACTIONS), "description": "Only of this kind."},
+    "status": {"enum": list(STATUSES), "description": "Only with this outcome."},
+    "run": {**_NUMBER, "description": "Only of the run that begins at this position."},
+}
+_SINCE_UNTIL: Json = {
+    name: {"type": "string", "description": f"Only {name} this RFC 3339 time, included."} for name in ("since", "until")
+}
+_RUNS: Json = {
+    "count": {**_NUMBER, "description": "Of runs at most.", "default": 50},
+    "before": {**_NUMBER, "description": "Only runs that begin before this position."},
+    "client": {"type": "string", "minLength": 1, "description": "Only of the client with this id or label."},
+    **_SINCE_UNTIL,
+}
+_UNMATCHED: Json = {"count": {**_NUMBER, "description": "Of each kind at most.", "default": 50}}
+_EXTENDING: Json = {
+    "extends": {"type": "string", "description": "Make the schemas of the body extensions of this resource type."},
+    "required": {"enum": ["true", "false"], "description": "Whether resources need them.", "default": "false"},
+}
+_AS_OF: Json = {"asOf": {"type": "string", "description": "An RFC 3339 time, or a position; now without it."}}
+
+
+def audit_paths() -> Json:
+    """Return the path items below /api."""
+    asked_of_entra = {"schema": {"type": "array", "items": ref("EntraRow")}}
+    entra_log = _asked(
+        "entraLog", "Tell what Entra's log says about a subject", "", _subject() + parameters(_SINCE_UNTIL)
+    )
+    entra_log["get"]["responses"]["200"] = {"description": "Oldest first.", "content": {JSON: asked_of_entra}}
+    return {
+        "/api/{tenant}/why": _asked("why", "Say why a subject is deprovisioned, or that it is not", "Why", _subject()),
+        "/api/{tenant}/history": _asked("history", "Tell all that is recorded about a subject", "History", _subject()),
+        "/api/{tenant}/users/{subject}": _asked(
+            "show", "Show a subject as it was", "AsOf", parameters(_AS_OF), path_parameter("subject", _SUBJECT)
+        ),
+        "/api/{tenant}/log": _asked("log", "Page through the provisioning log, newest first", "Log", parameters(_LOG)),
+        "/api/{tenant}/runs": _asked("runs", "Page through clients' runs, newest first", "RunList", parameters(_RUNS)),
+        "/api/{tenant}/entra-log": {**entra_log, "post": _import()},
+        "/api/{tenant}/entra-log/unmatched": _asked(
+            "unmatched", "Tell what does not fit together", "Unmatched", parameters(_UNMATCHED)
+        ),
+        **_declarations("schemas", "Schema", "Its URN."),
+        **_declarations("resource-types", "ResourceType", "Its name."),
+    }
+
+
+def _asked(name: str, summary: str, told: str, query: list[Json], *of_path: Json) -> Json:
+    operation = {
+        "operationId": name,
+        "summary": summary,
+        "tags": ["Audit"],
+        "security": [{"bearer": ["audit"]}],
+        "parameters": query,
+        "responses": {
+            "200": answer("The answer, with how many entries it has read.", told, media_type=JSON),
+            **refusals(*_ERRORS, media_type=JSON),
+        },
+    }
+    return {"parameters": [TENANT, *of_path], "get": operation}
+
+
+def _subject() -> list[Json]:
+    shape = {"type": "string", "minLength": 1, "maxLength": 1_024, "description": _SUBJECT}
+    return [{**each, "required": True} for each in parameters({"subject": shape})]
+
+
+def _declarations(segment: str, shape: str, key: str) -> Json:
+    """What a tenant declared, and declaring."""
+    declared: Json = {"type": "object", "description": f"A {shape} (RFC 7643 §6, §7)."}
+    several: Json = {"type": "array", "items": declared}
+    body = {"required": True, "content": {JSON: {"schema": {"type": ["object", "array"]}}}}
+    add = _admin(
+        f"declare{shape}s",
+        "Declare schemas and resource types, all or none",
+        answer("What was declared.", "Revised", media_type=JSON),
+    )
+    replace = _admin(
+        f"replace{shape}Declared",
+        "Declare the next revision of one",
+        answer("What was declared.", "Revised", media_type=JSON),
+    )
+    return {
+        f"/api/{{tenant}}/{segment}": {
+            "parameters": [TENANT],
+            "get": _admin(f"list{shape}sDeclared", f"List each declared {shape}", _found("All of them.", several)),
+            "post": {**add, "parameters": parameters(_EXTENDING), "requestBody": body},
+        },
+        f"/api/{{tenant}}/{segment}/{{name}}": {
+            "parameters": [TENANT, path_parameter("name", key)],
+            "get": _admin(f"read{shape}Declared", f"Read a declared {shape}", _found("The one.", declared)),
+            "put": {**replace, "parameters": parameters(_EXTENDING), "requestBody": body},
+        },
+    }
+
+
+def _import() -> Json:
+    """An export of Entra's provisioning log, taken in."""
+    imported = answer("What the import came to.", "Imported", media_type=JSON)
+    operation = _admin("importEntraLog", "Take in an export of Entra's provisioning log", imported, PayloadTooLarge)
+    files: Json = {"type": "object", "additionalProperties": {"type": "string", "format": "binary"}}
+    medias: Json = {
+        JSON: {"schema": {"type": ["array", "object"]}},
+        "text/csv": {"schema": {"type": "string"}},
+        "multipart/form-data": {"schema": files},
+    }
+    return {**operation, "requestBody": {"required": True, "content": medias}}
+
+
+def _admin(name: str, summary: str, found: Json, *errors: type[ScimError]) -> Json:
+    return {
+        "operationId": name,
+        "summary": summary,
+        "tags": ["Admin"],
+        "security": [{"bearer": ["admin"]}],
+        "responses": {"200": found, **refusals(*_ERRORS, InvalidSyntax, Conflict, *errors, media_type=JSON)},
+    }
+
+
+def _found(description: str, shape: Json) -> Json:
+    return {"description": description, "content": {JSON: {"schema": shape}}}
