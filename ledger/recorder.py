@@ -241,13 +241,13 @@ _FORWARDS = (
     "tenant_id = %s and stream = %s and stream_version > %s and stream_version <= %s order by stream_version limit %s"
 )
 _BACKWARDS = _FORWARDS.replace("order by stream_version", "order by stream_version desc")
-# The empty text keeps the stream's own index out of it: a group's stream holds all its members, and what is about
-# the group itself stands together in the index of subjects.
+# The empty text keeps the stream's own index out of it, the zero the one of positions: a group's stream holds all its
+# members, a tenant's positions everybody, and what is about the group itself stands together in the index of subjects.
 _ABOUT = (
     "tenant_id = %s and subject_id = %s and stream || '' = %s and stream_version > %s and stream_version <= %s "
-    "order by position limit %s"
+    "order by position + 0 limit %s"
 )
-_ABOUT_BACKWARDS = _ABOUT.replace("order by position", "order by position desc")
+_ABOUT_BACKWARDS = _ABOUT.replace("position + 0", "position + 0 desc")
 _NOTIFICATIONS = "tenant_id = %s and position >= %s and position <= %s order by position limit %s"
 _NOTIFICATIONS_OF = _NOTIFICATIONS.replace("order by", "and event_type = any(%s) order by")
 

@@ -273,7 +273,7 @@ class Runs:
         was_last = {client_id: run.first_position for client_id, run in standing.runs.items()}
         known = {client_id: frozenset(touched) for client_id, touched in standing.touched.items()}
         changed = standing.fold(visited)
-        cursor.execute(_DELETE_RUNS, (tenant_id, list(was_last.values())))
+        cursor.execute(_DELETE_RUNS, (tenant_id, [first for first in was_last.values() if first in changed]))
         copy_lines(cursor, RUNS, [_line(tenant_id, run) for run in changed.values()])
         for client_id, run in standing.runs.items():
             if was_last.get(client_id) != run.first_position:
