@@ -361,7 +361,7 @@ def test_a_stream_is_read_and_folded_up_to_a_version(recording: Recording) -> No
     assert [entry.version for entry in ledger.events.get(stream, desc=True, limit=2)] == [4, 3]
 
 
-def test_a_groups_state_costs_nothing_for_its_members(recording: Recording) -> None:
+def test_a_groups_state_costs_nothing_for_its_members(recording: Recording, postgres: Database) -> None:
     """Its entries are found through the group as their subject: the plan reads no membership."""
     telling = Telling()
     members = [str(uuid4()) for _ in range(400)]
@@ -377,6 +377,8 @@ def test_a_groups_state_costs_nothing_for_its_members(recording: Recording) -> N
     assert [entry.event_type for entry in ledger.events.get(stream)] == ["GroupCreated", "AttributeChanged"]
     assert [entry.version for entry in ledger.events.get(stream, desc=True, limit=1)] == [402]
     assert list(ledger.events.get(stream, gt=1, lte=401)) == []
+    with psycopg.connect(postgres.owner_url, autocommit=True) as owner:
+        owner.execute("analyze entries")  # Without statistics every index of an unknown tenant costs the same.
     explain = f"explain (format json) select * from entries where {statements[0][0]}"
     plan = str(reader.connection.execute(explain, (reader.tenant.tenant_id, *statements[0][1])).fetchone())
     assert "entries_by_subject" in plan
