@@ -1,7 +1,6 @@
 """Tenants' schemas and resource types: declared, and read back. Each declaration is an entry of the tenant's ledger."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -10,12 +9,10 @@ from psycopg.types.json import Jsonb
 
 from domain.declarations import Declarations, document_of, name_of, read_declarations
 from domain.events import Declared
-from ledger.codec import encode_cause, encode_payload, seal_payload
-from ledger.entry import Cause, Tenant
-from ledger.jobs import Job, NewEntry
-from ledger.randomness import random_id
+from ledger.entry import Tenant
+from ledger.jobs import Job
 from ledger.single import append
-from ledger.tenants import OPERATOR, opaque_id
+from ledger.tenants import opaque_id, operator_job
 from ledger.vault import Vault
 
 Connection = psycopg.Connection[Any]
@@ -74,17 +71,7 @@ def operators_job(tenant: Tenant, vault: Vault) -> Callable[[int, Sequence[Decla
     """What `declare` asks for when an operator declares on the command line."""
 
     def job_of(revision: int, events: Sequence[Declared]) -> Job | None:
-        if not events:
-            return None
-        job = Job(tenant.tenant_id, random_id(), OPERATOR)
-        cause = Cause(job.request_id, 0, len(events), OPERATOR, received_at=datetime.now(UTC).isoformat())
-        for index, event in enumerate(events):
-            part = cause if index == 0 else Cause(cause.request_id, index, len(events))
-            payload = encode_payload(event, encode_cause(part))
-            commitment, sealed = seal_payload(payload, vault.tenant_key, tenant.origin, STREAM)
-            version, key_id = revision + index + 1, vault.tenant_key.key_id
-            job.entries.append(NewEntry(STREAM, version, event, opaque_id(tenant), commitment, sealed, key_id))
-        return job
+        return operator_job(tenant, vault, STREAM, revision + 1, opaque_id(tenant), *events) if events else None
 
     return job_of
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 import msgspec
 import psycopg
 from msgspec import Struct
+from msgspec.structs import replace
 from psycopg.types.json import Jsonb
 
 from domain.events import Event, SettingChanged, TokenIssued, TokenRevoked
@@ -203,7 +204,7 @@ def revoke_token(connection: Connection, tenant: Tenant, vault: Vault, token: st
             "update tokens set revoked_at = %s where tenant_id = %s and token_id = %s",
             (appended.recorded_at, tenant.tenant_id, revoked.token_id),
         )
-    return msgspec.structs.replace(revoked, revoked_at=appended.recorded_at)
+    return replace(revoked, revoked_at=appended.recorded_at)
 
 
 Named = TypeVar("Named")
@@ -239,7 +240,7 @@ def change_setting(connection: Connection, tenant: Tenant, vault: Vault, setting
         wanted = _with(settings, setting, value)
         before, after = getattr(settings, setting), getattr(wanted, setting)
         if before == after:
-            return msgspec.structs.replace(tenant, settings=settings)
+            return replace(tenant, settings=settings)
         if setting == "group_names_unique":
             _claim_group_names(connection, tenant, unique=after)
         version = stream_version(connection, tenant, "tenant") + 1
@@ -249,7 +250,7 @@ def change_setting(connection: Connection, tenant: Tenant, vault: Vault, setting
             "update tenants set settings = %s where tenant_id = %s",
             (Jsonb(msgspec.to_builtins(wanted)), tenant.tenant_id),
         )
-    return msgspec.structs.replace(tenant, settings=wanted)
+    return replace(tenant, settings=wanted)
 
 
 def lock_tenant(connection: Connection, tenant: Tenant) -> Settings:
@@ -293,9 +294,9 @@ def stream_version(connection: Connection, tenant: Tenant, stream: str) -> int:
     return int(row[0]) if row else 0
 
 
-def operator_job(tenant: Tenant, vault: Vault, stream: str, version: int, subject_id: str, event: Event) -> Job:
-    """Return the job of what an operator does: an entry that is to be the stream's `version`."""
-    return job_of(tenant, vault, operator_cause(), stream, version, subject_id, event)
+def operator_job(tenant: Tenant, vault: Vault, stream: str, version: int, subject_id: str, *events: Event) -> Job:
+    """Return the job of what an operator does: entries of a stream, of which the first is to be its `version`."""
+    return job_of(tenant, vault, operator_cause(), stream, version, subject_id, *events)
 
 
 def operator_cause() -> Cause:
@@ -304,12 +305,16 @@ def operator_cause() -> Cause:
 
 
 def job_of(
-    tenant: Tenant, vault: Vault, cause: Cause, stream: str, version: int, subject_id: str, event: Event
+    tenant: Tenant, vault: Vault, cause: Cause, stream: str, version: int, subject_id: str, *events: Event
 ) -> Job:  # fmt: skip
-    """Return the job of one entry about the tenant itself, under its own key, that is to be the stream's `version`."""
-    job = Job(tenant.tenant_id, cause.request_id, cause.token_id)
-    payload = encode_payload(event, encode_cause(cause))
-    commitment, sealed = seal_payload(payload, vault.tenant_key, tenant.origin, stream)
+    """Return the job of entries about the tenant itself, under its own key; the first is to be the stream's `version`.
+
+    cause: of the request; the first entry has all of it, the others its id.
+    """
+    job, key = Job(tenant.tenant_id, cause.request_id, cause.token_id), vault.tenant_key
     job.streams_at.append((stream, version - 1))
-    job.entries.append(NewEntry(stream, version, event, subject_id, commitment, sealed, vault.tenant_key.key_id))
+    for index, event in enumerate(events):
+        part = replace(cause, count=len(events)) if index == 0 else Cause(cause.request_id, index, len(events))
+        commitment, sealed = seal_payload(encode_payload(event, encode_cause(part)), key, tenant.origin, stream)
+        job.entries.append(NewEntry(stream, version + index, event, subject_id, commitment, sealed, key.key_id))
     return job
