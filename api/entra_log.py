@@ -3,24 +3,19 @@
 That needs a token with the scope `admin`: what it says becomes part of the answers to others.
 """
 
-from datetime import UTC, datetime
 from tempfile import SpooledTemporaryFile
-from time import perf_counter_ns
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from litestar import MediaType, Response, post
 from litestar.datastructures import UploadFile
 from litestar.exceptions import HTTPException
 
 from api.audit import Asked, answering, asking, calling, in_thread
-from api.caller import Caller
-from api.exchange import client_address, new_request_id
+from api.exchange import Exchange
+from api.recording import Recording, refused
 from domain.errors import InvalidValue, PayloadTooLarge, ScimError
-from domain.events import RequestRefused
-from ledger.entry import Cause
 from ledger.reader import Reader
 from ledger.single import append
-from ledger.tenants import job_of
 from projections.entra_files import BadExport
 from projections.entra_import import Imported, import_export
 
@@ -28,7 +23,6 @@ BODY_BYTES_MAX = 256 * 1024 * 1024  # Some hundred thousand rows; a portal's exp
 _IN_MEMORY_BYTES = 1 << 20
 _IMPORT_S = 600.0
 _FILES_MAX = 8
-_HEADER_CHARACTERS = 256
 
 
 @post(
@@ -40,8 +34,9 @@ async def take_in(request: Asked, slug: str) -> Response[bytes]:
 
 
 async def _take_in(request: Asked, slug: str) -> Imported:
-    caller = await calling(request, slug)
-    arrival = _Arrival(request, caller)
+    proxies = request.app.state.service.config.trusted_proxies
+    exchange = Exchange(request.scope, request.receive, request.send, proxies)
+    caller = exchange.caller = await calling(request, slug)
     files: list[BinaryIO] = []
     try:
         caller.require("admin")
@@ -50,7 +45,7 @@ async def _take_in(request: Asked, slug: str) -> Imported:
         def taken(reader: Reader) -> Imported:
             named = [(f"file {index}", file) for index, file in enumerate(files, 1)]
             try:
-                return import_export(reader, named, arrival.cause)
+                return import_export(reader, named, Recording(exchange, 200).cause)
             except BadExport as error:
                 raise InvalidValue(str(error)) from None
 
@@ -58,7 +53,7 @@ async def _take_in(request: Asked, slug: str) -> Imported:
         return told
     except ScimError as error:
         refusal = error  # What reached the tenant and was to change something leaves an entry, done or not.
-        await in_thread(request, caller, asking(lambda reader: arrival.refuse(reader, refusal)))
+        await in_thread(request, caller, asking(lambda reader: append(reader.connection, refused(exchange, refusal))))
         raise
     finally:
         for file in files:
@@ -83,42 +78,3 @@ async def _files(request: Asked) -> list[BinaryIO]:
         raise InvalidValue("the body is no multipart/form-data that can be read") from None
     body.seek(0)
     return [cast("BinaryIO", body)]
-
-
-class _Arrival:
-    """A request that wants something changed: when it came, from whom, and the entry it leaves."""
-
-    def __init__(self, request: Asked, caller: Caller) -> None:
-        self._started_ns = perf_counter_ns()
-        self._received_at = datetime.now(UTC)
-        self._request = request
-        self._caller = caller
-
-    def cause(self, error: ScimError | None = None) -> Cause:
-        """The cause of the entry, written now."""
-        scope: Any = self._request.scope
-        hops = self._request.app.state.service.config.trusted_proxies
-        return Cause(
-            request_id=new_request_id(int(self._received_at.timestamp() * 1_000) * 1_000_000),
-            token_id=self._caller.token_id,
-            token_label=self._caller.label,
-            profile=self._caller.profile.name,
-            client_address=client_address(scope, dict(scope["headers"]), hops),
-            user_agent=self._request.headers.get("user-agent", "")[:_HEADER_CHARACTERS],
-            method=self._request.method,
-            path=scope["path"],
-            received_at=self._received_at.isoformat(),
-            elapsed_us=(perf_counter_ns() - self._started_ns) // 1_000,
-            status=error.status if error else 200,
-            scim_type=(error.scim_type or "") if error else "",
-            detail=error.detail if error else "",
-        )
-
-    def refuse(self, reader: Reader, error: ScimError) -> None:
-        """Leave the entry of a refusal."""
-        cause = self.cause(error)
-        stream = f"requests/{cause.request_id}"
-        append(
-            reader.connection,
-            job_of(reader.tenant, reader.vault, cause, stream, 1, cause.request_id, RequestRefused()),
-        )

@@ -57,7 +57,7 @@ class Recording:
     def finish(self, error: ScimError | None = None) -> Job:
         """Seal the entries, the full cause in the first, and return the job."""
         entries = self.job.entries
-        cause = self._cause(error, len(entries))
+        cause = self.cause(error, len(entries))
         origin = self.caller.tenant.origin
         for index, (entry, sealer) in enumerate(zip(entries, self._sealers, strict=True)):
             if index:
@@ -66,7 +66,8 @@ class Recording:
             entry.commitment, entry.payload = seal_payload(payload, sealer, origin, entry.stream)
         return self.job
 
-    def _cause(self, error: ScimError | None, count: int) -> Cause:
+    def cause(self, error: ScimError | None = None, count: int = 1) -> Cause:
+        """Return the full cause, as it is now. count: of the request's entries."""
         exchange, caller = self.exchange, self.caller
         received_at = datetime.fromtimestamp(exchange.received_ns // 1_000 / 1_000_000, UTC)
         return Cause(
