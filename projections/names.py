@@ -6,7 +6,6 @@ streams are known. Other resources may have no other name, and are found by it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from hashlib import sha256
 from typing import Any
 
 from msgspec import Struct
@@ -15,6 +14,7 @@ from psycopg import Cursor
 from domain.comparison import display_name_key, exact, name_key
 from domain.events import AttributeChanged, GroupCreated, ResourceCreated, UserCreated
 from ledger.entry import Entry, TenantId
+from projections.directory import equality_key
 from projections.tables import NULL, Table, byte_string, copy_lines
 
 # Which attributes name a resource, by the kind of its stream.
@@ -60,9 +60,9 @@ def key_of(kind: str, value: str) -> bytes:
         case "displayName":
             return display_name_key(value)
         case "id":
-            return sha256(value.strip().lower().encode()).digest()
+            return equality_key(value.strip().lower())
         case _:
-            return sha256(exact(value).encode()).digest()
+            return equality_key(exact(value))
 
 
 def rows(entries: Iterable[Entry]) -> Iterator[Opened | Closed]:

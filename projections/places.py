@@ -6,7 +6,6 @@ One translation for each place: a walk through the search document, a column of 
 # ruff: noqa: S608
 
 from collections.abc import Callable
-from hashlib import sha256
 from typing import Any
 
 from msgspec import Struct
@@ -17,6 +16,7 @@ from domain.ids import is_id
 from domain.schemas import GROUP, USER
 from domain.search import LEFT_OUT
 from domain.sorting import NUMERIC
+from projections.directory import equality_key
 
 TEXTUAL = frozenset({"string", "reference", "binary"})
 _OPEN = "m.tenant_id = %(tenant)s and m.to_position is null"
@@ -31,11 +31,6 @@ _GROUPS = (
     "from (select grp, bool_or(direct) as direct from above group by grp) a "
     "join groups g on g.tenant_id = %(tenant)s and g.id = a.grp"
 )
-
-
-def key(prepared: str) -> bytes:
-    """What the equality indexes hold of a prepared value."""
-    return sha256(prepared.encode()).digest()
 
 
 def joined(operator: str, conditions: list[str]) -> str:
@@ -160,7 +155,7 @@ class Places:
         attribute = self.resource_type.core[name.lower()]
 
         def equals(literal: str) -> str:
-            return f"{column} = {self._bind(key(literal), 'bytea')}"
+            return f"{column} = {self._bind(equality_key(literal), 'bytea')}"
 
         def source(condition: Condition) -> str:
             stored = self._stored("r.search", attribute)(attribute)
@@ -273,7 +268,7 @@ class Places:
 
     def _group_name(self) -> Value:
         return Value(
-            "(g.search ->> 'displayName')", lambda literal: f"g.name_key = {self._bind(key(literal), 'bytea')}"
+            "(g.search ->> 'displayName')", lambda literal: f"g.name_key = {self._bind(equality_key(literal), 'bytea')}"
         )
 
     def below(self, place: Place, literal: str) -> str | None:

@@ -36,7 +36,8 @@ from domain.expressions import (
 from domain.ids import is_id
 from domain.schemas import USER
 from domain.search import search_term
-from projections.places import TEXTUAL, Condition, Parameters, Places, Value, Values, joined, key
+from projections.directory import equality_key
+from projections.places import TEXTUAL, Condition, Parameters, Places, Value, Values, joined
 
 _SYMBOLS = {"eq": "=", "ne": "=", "gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 _SUBSTRINGS = {
@@ -96,7 +97,7 @@ def point(filter: Filter) -> tuple[str, str | bytes] | None:
             if attribute.name == "id":
                 return ("id", literal) if is_id(literal) else None
             if attribute.name in _keyed(resource_type):
-                return attribute.name, key(literal)
+                return attribute.name, equality_key(literal)
     return None
 
 
