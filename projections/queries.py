@@ -18,6 +18,7 @@ from ledger.lookups import StoredResource
 from ledger.writer import Unreachable
 from projections.ordering import Mark, ordering
 from projections.places import Parameters
+from projections.rhythm import SENDERS, USED_BY_SENDER
 from projections.where import table_of, where
 
 STATEMENT_TIMEOUT_MS = 20_000
@@ -126,10 +127,7 @@ class Queries:
         try:
             rows = await self._rows(
                 "select k.tenant_id, k.id, extract(epoch from clock_timestamp() - max(u.last_used_at))::float8 "
-                "from (select tenant_id, token_id as id from tokens where client_id is null and revoked_at is null "
-                "and 'scim' = any(scopes) and (expires_at is null or expires_at > clock_timestamp()) union all "
-                "select tenant_id, client_id from clients where revoked_at is null and 'scim' = any(scopes)) k "
-                "join tokens u on u.tenant_id = k.tenant_id and coalesce(u.client_id, u.token_id) = k.id "
+                f"from {SENDERS} join tokens u on {USED_BY_SENDER} "
                 "where u.last_used_at is not null group by k.tenant_id, k.id"
             )
         except (Unreachable, psycopg.Error):

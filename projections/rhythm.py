@@ -96,25 +96,26 @@ select {", ".join(RUN_COLUMNS)}
  limit %(count)s
 """  # noqa: S608  # Columns of ours.
 
-# Whoever may send SCIM, with the latest use of its tokens; an OAuth client's are its access tokens'.
-_CLIENTS = """
-select k.id, k.label, (select max(u.last_used_at)
-                         from tokens u
-                        where u.tenant_id = k.tenant_id
-                          and coalesce(u.client_id, u.token_id)::text = k.id),
-       clock_timestamp()
-  from (select tenant_id, token_id::text as id, label, created_at
+# Whoever may send SCIM, as k, and the tokens it uses, as u: an OAuth client's are its access tokens.
+SENDERS = """
+       (select tenant_id, token_id as id, label, created_at
           from tokens
          where client_id is null and revoked_at is null and 'scim' = any(scopes)
            and (expires_at is null or expires_at > clock_timestamp())
          union all
-        select tenant_id, client_id::text, label, created_at
+        select tenant_id, client_id, label, created_at
           from clients
          where revoked_at is null and 'scim' = any(scopes)) k
+"""
+USED_BY_SENDER = "u.tenant_id = k.tenant_id and coalesce(u.client_id, u.token_id) = k.id"
+
+_CLIENTS = f"""
+select k.id::text, k.label, (select max(u.last_used_at) from tokens u where {USED_BY_SENDER}), clock_timestamp()
+  from {SENDERS}
  where k.tenant_id = %(tenant)s
  order by k.created_at, k.id
  limit %(count)s
-"""
+"""  # noqa: S608  # Texts of ours.
 
 _LATEST = """
 select c.client_id, r.started, r.ended
@@ -164,7 +165,7 @@ def clients_seen(connection: psycopg.Connection[Any], tenant: Tenant) -> list[Cl
     """Return every client that may send SCIM requests, in the order in which they were made."""
     parameters: dict[str, Any] = {"tenant": tenant.tenant_id, "count": COUNT_MAX}
     with psycopg.Cursor(connection) as cursor:
-        clients = cursor.execute(_CLIENTS, parameters).fetchall()
+        clients = cursor.execute(_CLIENTS.encode(), parameters).fetchall()
         parameters |= {"clients": [client[0] for client in clients], "count": _RUNS_LOOKED_AT}
         runs: dict[str, list[tuple[datetime, datetime]]] = {}
         for client_id, started, ended in cursor.execute(_LATEST, parameters):
