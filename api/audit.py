@@ -20,6 +20,7 @@ from projections.moments import moment
 from projections.subjects import NoSuchSubject
 
 ANSWER_S = 60.0
+_COUNT = 50  # Of what a page shows, where nobody says.
 _encode = msgspec.json.Encoder().encode
 Asked = Request[Any, Any, Any]
 Work = Callable[[Service, Caller], Any]
@@ -57,10 +58,9 @@ async def provisioning_log(request: Asked, slug: str) -> Response[bytes]:
     asked = request.query_params
 
     def answer(reader: Reader) -> Any:
-        count = _number(asked.get("count"), "count")
         return answers.log(
             reader,
-            count=50 if count is None else count,
+            count=_count(request),
             before=_number(asked.get("before"), "before"),
             subject=asked.get("subject"),
             action=_one_of(asked.get("action"), "action", ACTIONS),
@@ -77,10 +77,9 @@ async def runs(request: Asked, slug: str) -> Response[bytes]:
     asked = request.query_params
 
     def answer(reader: Reader) -> Any:
-        count = _number(asked.get("count"), "count")
         return answers.runs(
             reader,
-            count=50 if count is None else count,
+            count=_count(request),
             before=_number(asked.get("before"), "before"),
             client=_text(asked.get("client"), "client"),
             since=moment(asked.get("since"), "since"),
@@ -106,11 +105,7 @@ async def entra_log(request: Asked, slug: str) -> Response[bytes]:
 async def unmatched(request: Asked, slug: str) -> Response[bytes]:
     """Return what does not fit together: rows without a request, requests without a row; count of each."""
 
-    def answer(reader: Reader) -> Any:
-        count = _number(request.query_params.get("count"), "count")
-        return entra_report.unmatched(reader, count=50 if count is None else count)
-
-    return await _answered(request, slug, answer)
+    return await _answered(request, slug, lambda reader: entra_report.unmatched(reader, count=_count(request)))
 
 
 AUDIT_HANDLERS = [why, history, show, provisioning_log, runs, entra_log, unmatched]
@@ -185,6 +180,11 @@ def _text(text: str | None, name: str) -> str | None:
     if text is not None and (len(text) > 1_024 or "\0" in text):
         raise InvalidValue(f"{name} is a text of at most 1,024 characters")
     return text
+
+
+def _count(request: Asked) -> int:
+    count = _number(request.query_params.get("count"), "count")
+    return _COUNT if count is None else count
 
 
 def _number(text: str | None, name: str) -> int | None:

@@ -26,10 +26,11 @@ from domain.comparison import display_name_key, exact, name_key
 from domain.dependencies import Task, created_first, creators, in_order, tasks, with_dependants
 from domain.errors import Conflict, ScimError
 from domain.ids import is_id
+from domain.users import USER
 from ledger.batch import Appended
 from ledger.draft import Draft
 from ledger.jobs import Job, ReceivedRequest
-from ledger.lookups import USER, StoredGroup, StoredUser
+from ledger.lookups import StoredGroup, StoredUser
 from ledger.merging import merged
 from ledger.randomness import random_id
 from projections.directory import equality_key

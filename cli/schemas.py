@@ -8,6 +8,7 @@ from cyclopts import App, Parameter
 
 from cli.exits import Failed, Misused
 from cli.flags import Data, DatabaseUrl, Flag, Json, KeysFolder, TenantName
+from cli.verbs import say
 
 _FILE_BYTES_MAX = 4 * 1024 * 1024
 
@@ -57,11 +58,11 @@ def add(
         except ScimError as error:
             raise Failed(error.detail) from None
     if json:
-        return _say(msgspec.json.encode(revised).decode())
+        return say(msgspec.json.encode(revised).decode())
     for name in revised.declared:
-        _say(f"declared {name}")
+        say(f"declared {name}")
     if not revised.declared:
-        _say("all of it is declared already")
+        say("all of it is declared already")
 
 
 @schema.command(name="list")
@@ -75,12 +76,12 @@ def list_(
     """
     schemas, types = _declared(tenant, data, database_url, keys)
     if json:
-        return _say(msgspec.json.encode([*schemas.values(), *types.values()]).decode())
+        return say(msgspec.json.encode([*schemas.values(), *types.values()]).decode())
     for urn, document in schemas.items():
-        _say(f"Schema        {urn}  {len(document['attributes'])} attributes")
+        say(f"Schema        {urn}  {len(document['attributes'])} attributes")
     for name, document in types.items():
         extensions = [f"{each['schema']}{' (required)' * each['required']}" for each in _extensions(document)]
-        _say(f"ResourceType  {name} at {document['endpoint']}  {', '.join([document['schema'], *extensions])}")
+        say(f"ResourceType  {name} at {document['endpoint']}  {', '.join([document['schema'], *extensions])}")
 
 
 @schema.command
@@ -100,7 +101,7 @@ def show(
     if document is None:
         raise Failed(f"tenant {tenant} has declared no {name}; ./scim-ledger schema list {tenant} shows all")
     encoded = msgspec.json.encode(document)
-    _say((encoded if json else msgspec.json.format(encoded, indent=2)).decode())
+    say((encoded if json else msgspec.json.format(encoded, indent=2)).decode())
 
 
 def _declared(
@@ -130,7 +131,3 @@ def _read(file: Path) -> bytes:
     if len(raw) > _FILE_BYTES_MAX:
         raise Failed(f"{file} is larger than {_FILE_BYTES_MAX} bytes")
     return raw
-
-
-def _say(text: Any) -> None:
-    print(text)  # noqa: T201  # What the command is asked for.

@@ -14,8 +14,9 @@ import msgspec
 from msgspec.structs import replace
 
 from domain.comparison import display_name_key, name_key
+from domain.users import USER
 from ledger.jobs import Job, UserRow
-from ledger.lookups import USER, Lookups, StoredGroup, StoredResource, StoredUser
+from ledger.lookups import Lookups, StoredGroup, StoredResource, StoredUser
 
 _NOT_YET = datetime(1, 1, 1, tzinfo=UTC)  # The time of what is not written: nobody is shown it.
 

@@ -14,11 +14,11 @@ import psycopg
 from msgspec import Struct
 from psycopg import AsyncCursor
 
+from domain.users import USER
 from ledger.arrays import byteas, integers, texts, uuids
 from ledger.connections import KeptConnection, answered_within, is_lost
 from ledger.writer import Unreachable
 
-USER = "User"
 PLANS_LIVE_S = 1.0
 _KEYS_MAX = 2_000  # Of one query: a long list of members shall not make it a long one.
 _ANSWER_S = 5.0  # A point read takes a thousandth of it: whoever waits longer is told to come again.
