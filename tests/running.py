@@ -6,13 +6,16 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
 import psycopg
 
+from ledger.entry import Tenant
 from ledger.postgres import EmbeddedServer, reach
 from ledger.tenants import create_tenant, find_tenant, issue_token
 from ledger.vault import Keys, Vault
@@ -101,6 +104,17 @@ class Service:
             _, token = issue_token(connection, tenant, vault, label="tests", scopes=["scim"], profile=profile)
             _, audit = issue_token(connection, tenant, vault, label="audit", scopes=["audit"], profile=profile)
         return Client(self.base_url, slug, token, audit)
+
+    @contextmanager
+    def opened(self, slug: str) -> Iterator[tuple[psycopg.Connection[Any], Tenant, Vault]]:
+        """A tenant as a command on the service's machine reaches it: its database, as superuser, and its key."""
+        with (
+            self.database() as server,
+            psycopg.connect(server.superuser_url, autocommit=True, options="-c timezone=UTC") as connection,
+        ):
+            tenant = find_tenant(connection, slug)
+            assert tenant is not None
+            yield connection, tenant, Vault.load(connection, tenant.tenant_id, Keys.open(self.data / "keys"))
 
     def database(self) -> AbstractContextManager[EmbeddedServer]:
         """Reach the service's own Postgres, as verbs do."""

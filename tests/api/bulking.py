@@ -4,12 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import httpx
-import psycopg
 from speaking import Json, Speaker, checked
 
 from ledger.reader import Reader
-from ledger.tenants import find_tenant
-from ledger.vault import Keys, Vault
 from projections.replay import replay
 
 BULK_REQUEST = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
@@ -77,11 +74,5 @@ def id_of(result: Json) -> str:
 
 def differences(speaker: Speaker) -> list[Any]:
     """What a replay of the tenant's entries finds different in its live rows: nothing, that is."""
-    with (
-        speaker.service.database() as server,
-        psycopg.connect(server.superuser_url, autocommit=True) as connection,
-    ):
-        tenant = find_tenant(connection, speaker.slug)
-        assert tenant is not None
-        vault = Vault.load(connection, tenant.tenant_id, Keys.open(speaker.service.data / "keys"))
+    with speaker.service.opened(speaker.slug) as (connection, tenant, vault):
         return list(replay(Reader(connection, tenant, vault)).differences)

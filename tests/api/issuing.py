@@ -1,18 +1,12 @@
 """Tokens and clients that a test needs besides the tokens every tenant has: expired, revoked, of another scope."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import psycopg
 from msgspec import Struct
 from speaking import Speaker, fresh
 
 from ledger.clients import issue_secret, register_client
-from ledger.entry import Tenant
-from ledger.tenants import change_setting, find_tenant, issue_token, revoke_token
-from ledger.vault import Keys, Vault
+from ledger.tenants import change_setting, issue_token, revoke_token
 
 
 class Registered(Struct, frozen=True):
@@ -23,25 +17,13 @@ class Registered(Struct, frozen=True):
     secret: str
 
 
-@contextmanager
-def opened(speaker: Speaker) -> Iterator[tuple[psycopg.Connection[Any], Tenant, Vault]]:
-    """What commands of this tenant work with, in the service's own database."""
-    with (
-        speaker.service.database() as server,
-        psycopg.connect(server.superuser_url, autocommit=True) as connection,
-    ):
-        tenant = find_tenant(connection, speaker.slug)
-        assert tenant is not None
-        yield connection, tenant, Vault.load(connection, tenant.tenant_id, Keys.open(speaker.service.data / "keys"))
-
-
 def token_with(
     speaker: Speaker, *scopes: str, label: str = "", expires_at: datetime | None = None, revoked: bool = False,
     user_id: str | None = None,
 ) -> str:  # fmt: skip
     """The secret of a new token of this tenant, made as the command does."""
     label = label or fresh("token")
-    with opened(speaker) as (connection, tenant, vault):
+    with speaker.service.opened(speaker.slug) as (connection, tenant, vault):
         _, secret = issue_token(
             connection, tenant, vault, label=label, scopes=list(scopes), profile=speaker.profile,
             expires_at=expires_at, user_id=user_id,
@@ -63,13 +45,13 @@ def revoked_token(speaker: Speaker) -> str:
 
 def revoke(speaker: Speaker, label: str) -> None:
     """Take back the token of that label."""
-    with opened(speaker) as (connection, tenant, vault):
+    with speaker.service.opened(speaker.slug) as (connection, tenant, vault):
         revoke_token(connection, tenant, vault, label)
 
 
 def client_with(speaker: Speaker, *scopes: str, expires_at: datetime | None = None) -> Registered:
     """A new OAuth client of this tenant with a secret."""
-    with opened(speaker) as (connection, tenant, vault):
+    with speaker.service.opened(speaker.slug) as (connection, tenant, vault):
         client_id = register_client(
             connection, tenant, vault, label=fresh("client"), scopes=list(scopes), profile=speaker.profile
         )
@@ -78,7 +60,7 @@ def client_with(speaker: Speaker, *scopes: str, expires_at: datetime | None = No
 
 def setting(speaker: Speaker, name: str, value: object) -> None:
     """Change a tenant's setting: before its first request, or it takes a second to be known."""
-    with opened(speaker) as (connection, tenant, vault):
+    with speaker.service.opened(speaker.slug) as (connection, tenant, vault):
         change_setting(connection, tenant, vault, name, value)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import psycopg
 import pytest
 from msgspec.structs import replace
 from speaking import Json, Speaker, fresh, op, refused, user_body
@@ -14,8 +13,7 @@ from walking import crowd, cursor_page, names, pages, pages_searched, query_of, 
 
 from api.cursors import TIMEOUT_S, Cursor, digest, seal, unseal
 from domain.errors import ExpiredCursor
-from ledger.tenants import find_tenant
-from ledger.vault import Keys, Vault
+from ledger.vault import Vault
 from projections.ordering import Mark
 
 
@@ -101,10 +99,9 @@ def test_cu_06_whatever_is_wrong_with_a_cursor_the_answer_is_the_same(seven: Spe
 
 def vault_of(speaker: Speaker) -> Vault:
     """The keys of a tenant as another worker has them."""
-    with speaker.service.database() as server, psycopg.connect(server.superuser_url, autocommit=True) as connection:
-        tenant = find_tenant(connection, speaker.slug)
-        assert tenant is not None
-        return Vault.load(connection, tenant.tenant_id, Keys.open(speaker.service.data / "keys"))
+    with speaker.service.opened(speaker.slug) as (_, _, vault):
+        opened: Vault = vault
+    return opened
 
 
 def test_cu_07_a_cursor_has_its_time(seven: Speaker) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from issuing import opened, token_with
+from issuing import token_with
 from speaking import GROUP, PATCH_OP, SCIM_JSON, USER, Json, Speaker, checked, fresh, of_type, op, patch_body, refused
 
 from ledger.tenants import TenantRefused, issue_token
@@ -130,7 +130,7 @@ def test_a_token_is_bound_to_a_user_who_is_there(lenient: Speaker, strict: Speak
     foreign, group = strict.user(), lenient.post("/Groups", {"schemas": [GROUP], "displayName": fresh("Team")})
     gone = lenient.user()
     lenient.delete(gone)
-    with opened(lenient) as (connection, tenant, vault):
+    with lenient.service.opened(lenient.slug) as (connection, tenant, vault):
         for each in (foreign, group, gone):
             with pytest.raises(TenantRefused, match=f"has no user {each['id']}"):
                 issue_token(connection, tenant, vault, label="x", scopes=["scim"], user_id=each["id"])

@@ -9,7 +9,7 @@ from urllib.parse import quote_plus
 
 import httpx
 import pytest
-from issuing import Registered, client_with, opened
+from issuing import Registered, client_with
 from speaking import Speaker, checked, of_type, refused, user_body
 
 from api.oauth import OAuthError, network, read_form, read_request
@@ -104,7 +104,7 @@ def test_what_an_access_token_did_names_its_client(web: httpx.Client, lenient: S
 def test_registering_issuing_and_revoking_are_entries(lenient: Speaker) -> None:
     """And no secret is in them, nor in the tables."""
     client = client_with(lenient, "scim")
-    with opened(lenient) as (connection, tenant, vault):
+    with lenient.service.opened(lenient.slug) as (connection, tenant, vault):
         _, second = issue_secret(connection, tenant, vault, client.client_id)
         revoke_secret(connection, tenant, vault, client.client_id, client.secret_id)
         revoke_client(connection, tenant, vault, client.client_id)
@@ -223,7 +223,7 @@ def test_secrets_are_rotated_without_a_gap(web: httpx.Client, lenient: Speaker) 
     """Two live at once; the old one goes, and with it within a second the access tokens it was good for."""
     client = client_with(lenient, "scim")
     old = given(posted(web, lenient.slug, client))
-    with opened(lenient) as (connection, tenant, vault):
+    with lenient.service.opened(lenient.slug) as (connection, tenant, vault):
         second = Registered(client.client_id, *issue_secret(connection, tenant, vault, client.client_id))
         new = given(posted(web, lenient.slug, second))
         assert {asks(lenient, secret).status_code for secret in (old, new)} == {200}
@@ -240,7 +240,7 @@ def test_a_revoked_client_ends_within_a_second(web: httpx.Client, lenient: Speak
     client = client_with(lenient, "scim")
     secret = given(posted(web, lenient.slug, client))
     assert asks(lenient, secret).status_code == 200
-    with opened(lenient) as (connection, tenant, vault):
+    with lenient.service.opened(lenient.slug) as (connection, tenant, vault):
         revoke_client(connection, tenant, vault, client.client_id)
     failed(posted(web, lenient.slug, client), 401, "invalid_client")
     time.sleep(1.0)
@@ -260,7 +260,7 @@ def test_expired_access_tokens_are_swept_by_the_next_grant(
 ) -> None:
     """What expired opens nothing, and a client leaves no more rows than an hour's tokens."""
     secret = given(posted(web, lenient.slug, entra))
-    with opened(lenient) as (connection, tenant, _):
+    with lenient.service.opened(lenient.slug) as (connection, tenant, _):
         mine = (tenant.tenant_id, entra.client_id)
         connection.execute(
             "update tokens set expires_at = now() - interval '1 second' where tenant_id = %s and client_id = %s", mine

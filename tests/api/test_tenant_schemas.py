@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
-import psycopg
 import pytest
 from issuing import token_with
 from speaking import (
@@ -31,8 +30,6 @@ from speaking import (
 )
 
 from ledger.reader import Reader
-from ledger.tenants import find_tenant
-from ledger.vault import Keys, Vault
 from projections.replay import replay
 
 SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:Schema"
@@ -146,13 +143,7 @@ def replayed(contoso: Speaker, fabrikam: Speaker) -> Iterator[None]:
     """After everything in this file: what both tenants' entries add up to is what stands in the tables."""
     yield
     for speaker in (contoso, fabrikam):
-        with (
-            speaker.service.database() as server,
-            psycopg.connect(server.superuser_url, autocommit=True, options="-c timezone=UTC") as connection,
-        ):
-            tenant = find_tenant(connection, speaker.slug)
-            assert tenant is not None
-            vault = Vault.load(connection, tenant.tenant_id, Keys.open(speaker.service.data / "keys"))
+        with speaker.service.opened(speaker.slug) as (connection, tenant, vault):
             told = replay(Reader(connection, tenant, vault))
         assert told.differences == []
         assert told.rows["schema_declarations"] == len(DEVICES) + 2 if speaker is contoso else 2
@@ -293,13 +284,7 @@ def test_what_is_never_returned_is_kept_nowhere(contoso: Speaker) -> None:
     receipts = [entry for entry in history if entry.get("attribute") == f"{BADGE}:pin"]
     assert len(receipts) == 2
     assert PIN not in str(history) + str(contoso.log(subject=user["id"]))
-    with (
-        contoso.service.database() as server,
-        psycopg.connect(server.superuser_url, autocommit=True) as connection,
-    ):
-        tenant = find_tenant(connection, contoso.slug)
-        assert tenant is not None
-        vault = Vault.load(connection, tenant.tenant_id, Keys.open(contoso.service.data / "keys"))
+    with contoso.service.opened(contoso.slug) as (connection, tenant, vault):
         reader = Reader(connection, tenant, vault)
         bodies = [reader.received(entry["request_id"]) for entry in history]
     assert all(body and b"***" in body and PIN.encode() not in body for body in bodies)
