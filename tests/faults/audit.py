@@ -153,9 +153,8 @@ PROMISES = {
            and not (exists (select from request_keys k
                              where k.tenant_id = r.tenant_id and k.request_id = r.request_id)
                     and exists (  -- Operations of a bulk request count on from its id, in the last four digits.
-                        select from entries e
-                         where e.tenant_id = r.tenant_id and e.request_id
-                               between r.request_id and (left(r.request_id::text, 32) || 'ffff')::uuid))""",
+                        select from entries e where e.tenant_id = r.tenant_id
+                           and left(e.request_id::text, 32) = left(r.request_id::text, 32)))""",
     "whoever was created has a key of their own": """
         select e.subject_id from entries e
          where e.tenant_id = %(tenant)s and e.event_type = 'UserCreated'
