@@ -1,11 +1,10 @@
 """`python -m cli`, which the launcher runs."""
 
-import sys
+import signal
 
 if __name__ == "__main__":
-    try:
-        from cli.main import main
+    # Importing begins nothing that would have to be ended; and an exception out of a signal can get lost in an import.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from cli.main import main
 
-        main()
-    except KeyboardInterrupt:  # Before `main` has taken the signals over.
-        sys.exit(130)
+    main()

@@ -11,7 +11,7 @@ from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, Unused
 
 from cli.exits import ExitStatus, Failed
 from cli.flags import Data, DatabaseUrl, Flag, KeysFolder, PublicUrl
-from ledger.endings import Interruption
+from ledger.endings import Ending, Interruption
 
 app = App(
     name="scim-ledger",
@@ -49,6 +49,7 @@ def serve(
         workers: How many processes answer requests (1).
         trusted_proxies: How many proxies in front are yours and may tell a client's address (0).
     """
+    ending = Ending()
     from cli.serve import serve as run
     from ledger.config import read_config
 
@@ -56,12 +57,14 @@ def serve(
         read_config(
             host=host, port=port, data=data, database_url=database_url, keys=keys, public_url=public_url,
             workers=workers, trusted_proxies=trusted_proxies,
-        )
+        ),
+        ending,
     )  # fmt: skip
 
 
 def main() -> NoReturn:
     """Run the command line of this process."""
+    _application()
     interruption = Interruption()  # A verb may have started the database for the moment: it has to stop it again.
     try:
         status = run(sys.argv[1:])

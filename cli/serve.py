@@ -15,9 +15,8 @@ DEFAULT_TENANT = "default"
 _READY_S = 30.0
 
 
-def serve(config: Config) -> None:
+def serve(config: Config, ending: Ending) -> None:
     """Run the service until SIGTERM or Ctrl-C. Raises Failed with one sentence when it cannot start."""
-    ending = Ending()
     with _listen(config) as listener, Workers(listener, config.workers, ending) as workers:
         # Imported while the workers import theirs: half a second of the start.
         from cli.opening import Opening

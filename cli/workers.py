@@ -62,6 +62,7 @@ class Workers:
         Raises Failed when they keep dying as soon as they are started.
         """
         while True:
+            self._ending.heed()
             time.sleep(_POLL_S)
             for worker, started in list(self._running.items()):
                 if worker.poll() is not None:

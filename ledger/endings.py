@@ -14,6 +14,9 @@ ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 class Ending:
     """Ends the process with status 0 at the first signal, so that every `finally` runs; counts the others.
 
+    An exception out of a signal gets lost where Python can only report it, as in the callback of a weak reference:
+    whoever waits for long has to `heed`.
+
     asked: how many signals came; more than one is impatience.
     """
 
@@ -27,6 +30,11 @@ class Ending:
     def begin(self) -> None:
         """Say that the end has begun for another reason: from here on signals are counted only."""
         self._begun = True
+
+    def heed(self) -> None:
+        """End now if a signal came and its exception got lost."""
+        if self.asked:
+            sys.exit(0)
 
     def _end(self, _: int, __: FrameType | None) -> None:
         self.asked += 1
