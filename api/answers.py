@@ -41,17 +41,26 @@ def user_bytes(
     """Return a user as JSON. groups: (id, document, directly) as `Lookups.groups_of` gives them."""
     derived = b""
     if groups:
-        shown = [
-            {
-                "value": group_id,
-                "$ref": location(base, GROUP, group_id),
-                "display": msgspec.json.decode(document)["displayName"],
-                "type": "direct" if direct else "indirect",
-            }
+        uri = location(base, GROUP, "").encode()
+        shown = b",".join(
+            b'{"value":"%b","$ref":"%b%b","display":%b,"type":"%b"}'
+            % (group_id.encode(), uri, group_id.encode(), _named(document), b"direct" if direct else b"indirect")
             for group_id, document, direct in groups
-        ]
-        derived = b',"groups":' + _encode(shown)
+        )
+        derived = b',"groups":[' + shown + b"]"
     return _selected(_referenced(_compose(base, resource_type, user, derived), base, resource_type), selection)
+
+
+class _Named(msgspec.Struct):
+    displayName: msgspec.Raw
+
+
+_decode_named = msgspec.json.Decoder(_Named).decode
+
+
+def _named(document: bytes) -> bytes:
+    """A group's name as JSON, without reading the rest."""
+    return bytes(_decode_named(document).displayName)
 
 
 def _referenced(whole: bytes, base: str, resource_type: ResourceType) -> bytes:

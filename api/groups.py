@@ -87,7 +87,9 @@ async def create(
 
     async def answer(appended: Appended) -> Answer:
         at = appended.recorded_at
-        stored = StoredGroup(group_id, row.version, at, at, row.document, False, 1, row.member_count)
+        stored = StoredGroup(
+            group_id, row.version, at, at, row.document, False, attribute_version=1, member_count=row.member_count
+        )
         return await _whole(service, exchange, resource_type, 201, stored, selection)
 
     return await service.write(decide, answer)

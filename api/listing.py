@@ -123,7 +123,5 @@ async def _representation(
         if shows(selection, "members"):
             members = await service.lookups.members(question.tenant_id, stored.id)
         return group_bytes(question.location_base, resource_type, stored, members, selection)
-    groups = []
-    if stored.belongs and shows(selection, "groups"):
-        groups = await service.lookups.groups_of(question.tenant_id, stored.id)
+    groups = await service.groups(question.tenant_id, stored, selection)
     return user_bytes(question.location_base, resource_type, stored, groups, selection)

@@ -3,17 +3,19 @@
 from collections.abc import Awaitable, Callable
 
 from api.access import AccessLog, Write
+from api.answers import shows
 from api.caller import Callers
 from api.exchange import Answer
 from api.metrics import Metrics
 from api.turns import Turns
 from domain.errors import Unavailable
+from domain.selections import Selection
 from ledger.batch import Appended
 from ledger.config import Config
 from ledger.connections import Pool
 from ledger.health import HealthCheck
 from ledger.jobs import Job
-from ledger.lookups import Lookups
+from ledger.lookups import Groups, Lookups, StoredResource
 from ledger.vault import Keys
 from ledger.writer import Conflict, Writer
 from projections.queries import Queries
@@ -56,6 +58,12 @@ class Service:
     def token_url(self, slug: str) -> str:
         """The URL of the tenant's token endpoint."""
         return f"{self.config.public_url}/oauth/{slug}/token"
+
+    async def groups(self, tenant_id: int, user: StoredResource, selection: Selection | None) -> Groups:
+        """The groups that a user's answer shows: those read with it, or asked for."""
+        if not user.belongs or not shows(selection, "groups"):
+            return []
+        return user.groups if user.groups is not None else await self.lookups.groups_of(tenant_id, user.id)
 
     async def write(self, decide: Decide, answer: AnswerTo) -> Answer:
         """Decide and append, again while something the decision rested on changed meanwhile; then answer.

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from msgspec.structs import replace as replace_fields
 
-from api.answers import location, resource_answer, shows, user_bytes, with_written
+from api.answers import location, resource_answer, user_bytes, with_written
 from api.conditions import check_conditions, not_modified
 from api.exchange import Answer, Exchange
 from api.recording import Recording, unchanged
@@ -212,7 +212,9 @@ def _after(before: StoredUser, after: UserRow | None, at: datetime) -> StoredRes
     """The stored user once its change is recorded, without reading it again."""
     if after is None:
         return before
-    return StoredResource(before.id, after.version, before.created_at, at, after.document, before.belongs)
+    return StoredResource(
+        before.id, after.version, before.created_at, at, after.document, before.belongs, before.groups
+    )
 
 
 async def delete(service: Service, exchange: Exchange, resource_type: ResourceType, user_id: str) -> Answer:
@@ -274,9 +276,7 @@ async def _answer(
     selection: Selection | None,
 ) -> Answer:  # fmt: skip
     tenant = exchange.authenticated.tenant
-    groups = []
-    if stored.belongs and shows(selection, "groups"):
-        groups = await service.lookups.groups_of(tenant.tenant_id, stored.id)
+    groups = await service.groups(tenant.tenant_id, stored, selection)
     base = service.base(tenant.slug)
     body = user_bytes(base, resource_type, stored, groups, with_written(exchange, selection))
     return resource_answer(status, body, stored.version, location(base, resource_type, stored.id))

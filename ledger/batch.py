@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 from psycopg.types.json import Jsonb
+from psycopg.types.numeric import Int4
 
 from ledger.arrays import booleans, byteas, integers, texts, uuids
 from ledger.jobs import Job, UserRow
@@ -104,7 +105,7 @@ class Batch:
     def arguments(self, now: datetime) -> list[Any]:
         """Return the call's arguments; columns that the batch does not have are null."""
         columns = self.columns
-        packed: list[Any] = [self.jobs[0].tenant_id, now]
+        packed: list[Any] = [Int4(self.jobs[0].tenant_id), now]
         for name, pack in _COLUMNS:
             values = columns.get(name)
             packed.append(None if values is None else pack(values))

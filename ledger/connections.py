@@ -11,8 +11,6 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import ConnectionPool
 
-from ledger import arrays
-
 # Statements on these connections are planned once, for tables of any size: index or nothing.
 _SETTINGS = (
     "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off; "
@@ -87,7 +85,6 @@ class KeptConnection:
         connection = await AsyncConnection.connect(
             self._url, autocommit=True, prepare_threshold=0, connect_timeout=5, application_name=self._name
         )
-        arrays.register(connection.adapters)
         await connection.execute(_SETTINGS, prepare=False)
         self.backend_pid = connection.info.backend_pid
         self._connection = connection

@@ -188,8 +188,9 @@ class Draft(Lookups):
         for user, _, _ in job.new_users:
             key = keys[user.id]
             self._users[user.id] = StoredUser(
-                user.id, user.version, _NOT_YET, _NOT_YET, user.document, False, key.key_id, key.wrapped
-            )
+                user.id, user.version, _NOT_YET, _NOT_YET, user.document, False,
+                key_id=key.key_id, key_wrapped=key.wrapped,
+            )  # fmt: skip
             self._name_user(user)
         for user, _ in job.changed_users:
             before = self._users.get(user.id) or self._answered("user_to_change", user.id, user.resource_type)
@@ -211,8 +212,9 @@ class Draft(Lookups):
     def _take_groups(self, job: Job) -> None:
         for group, _, _ in job.new_groups:
             self._groups[group.id] = StoredGroup(
-                group.id, group.version, _NOT_YET, _NOT_YET, group.document, False, 1, group.member_count
-            )
+                group.id, group.version, _NOT_YET, _NOT_YET, group.document, False,
+                attribute_version=1, member_count=group.member_count,
+            )  # fmt: skip
             self._group_names.put(group.id, group.name_key)
         for group, _ in job.changed_groups:
             before = self._groups.get(group.id) or self._answered("group", group.id)

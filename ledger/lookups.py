@@ -7,16 +7,17 @@ itself: every key begins with a tenant id, and every join names it.
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import repeat
 from time import monotonic
 from typing import Any
 
 import psycopg
 from msgspec import Struct
-from psycopg import AsyncCursor
 
 from domain.users import USER
 from ledger.arrays import byteas, integers, texts, uuids
-from ledger.connections import KeptConnection, answered_within, is_lost
+from ledger.connections import KeptConnection, is_lost
+from ledger.statements import Statement
 from ledger.writer import Unreachable
 
 PLANS_LIVE_S = 1.0
@@ -25,6 +26,7 @@ _ANSWER_S = 5.0  # A point read takes a thousandth of it: whoever waits longer i
 
 Key = tuple[Any, ...]
 Row = tuple[Any, ...]
+Groups = list[tuple[str, bytes, bool]]  # (id, document, whether directly), as they were created.
 
 
 class Lane:
@@ -32,7 +34,7 @@ class Lane:
 
     def __init__(self, connection: KeptConnection, query: str, packs: Sequence[Callable[[Any], Any]]) -> None:
         self._connection = connection
-        self._query = query
+        self._statement = Statement(connection, query)
         self._packs = packs
         self._waiting: list[tuple[Key, asyncio.Future[list[Row]]]] = []
         self._busy = False
@@ -81,16 +83,10 @@ class Lane:
         give_up_at = monotonic() + _ANSWER_S
         for attempt in (1, 2):  # A read may be asked again: a restarted server breaks the connection once.
             try:
-                connection = await self._connection.get()
                 # While a table is small all its indexes cost the same; a plan made then would stay for ever.
-                with answered_within(connection, _ANSWER_S):
-                    if (now := monotonic()) > self._plans_until:
-                        self._plans_until = now + PLANS_LIVE_S
-                        await connection.execute("discard plans")
-                    cursor = AsyncCursor(connection)
-                    cursor.format = psycopg.pq.Format.BINARY
-                    await cursor.execute(self._query, arguments, prepare=True)
-                    return await cursor.fetchall()
+                if anew := (now := monotonic()) > self._plans_until:
+                    self._plans_until = now + PLANS_LIVE_S
+                return await self._statement.ask(arguments, _ANSWER_S, anew=anew)
             except (psycopg.Error, OSError) as error:
                 if not is_lost(error):
                     raise
@@ -109,62 +105,75 @@ class StoredResource(Struct):
     modified_at: datetime
     document: bytes
     belongs: bool  # Whether it is a member of some group.
+    groups: Groups | None = None  # Those groups; None when they have to be asked for, with those above them.
 
 
-class StoredUser(StoredResource):
+class StoredUser(StoredResource, kw_only=True):
     """A user, and the key that seals what is recorded about it, wrapped."""
 
     key_id: str
     key_wrapped: bytes | None
 
 
-class StoredGroup(StoredResource):
+class StoredGroup(StoredResource, kw_only=True):
     """A group, without its members."""
 
     attribute_version: int
     member_count: int
 
 
-_BELONGS = (
-    "exists(select from memberships m where m.tenant_id = r.tenant_id and m.member_id = r.id and m.to_position is null)"
+_RESOURCE = "r.id::text, r.version, r.created_at, r.modified_at, r.document"
+# With the groups a user is a direct member of: one query for what is nearly always all of them.
+_USER = f"r.resource_type, {_RESOURCE}, b.ids, b.documents, b.nested"
+_AND_GROUPS = (
+    "left join lateral (select array_agg(g.id::text order by g.created_position), "
+    "array_agg(g.document order by g.created_position), "
+    "bool_or(exists(select from memberships a "
+    "where a.tenant_id = g.tenant_id and a.member_id = g.id and a.to_position is null)) "
+    "from memberships m join groups g on g.tenant_id = m.tenant_id and g.id = m.group_id "
+    "where m.tenant_id = r.tenant_id and m.member_id = r.id and m.to_position is null"
+    ") b(ids, documents, nested) on true"
 )
-_RESOURCE = f"r.id::text, r.version, r.created_at, r.modified_at, r.document, {_BELONGS}"
-_USER = f"r.resource_type, {_RESOURCE}"
-_GROUP = _RESOURCE + ", r.attribute_version, r.member_count"
-_KEYS = "from unnest(%b, %b) k(tenant_id, key) join"
+_GROUP = f"{_RESOURCE}, r.attribute_version, r.member_count"
+_BY_ID = "from unnest($1::integer[], $2::uuid[]) k(tenant_id, key)"
+_BY_HASH = "from unnest($1::integer[], $2::bytea[]) k(tenant_id, key)"
 
 _QUERIES: dict[str, tuple[str, Sequence[Callable[[Any], Any]]]] = {
     "user": (
-        f"select k.tenant_id, k.key::text, {_USER} {_KEYS} users r on r.tenant_id = k.tenant_id and r.id = k.key",
+        f"select k.tenant_id, k.key::text, {_USER} {_BY_ID} "
+        f"join users r on r.tenant_id = k.tenant_id and r.id = k.key {_AND_GROUPS}",
         (integers, uuids),
     ),
     "user_to_change": (
-        f"select k.tenant_id, k.key::text, {_USER}, s.key_id::text, s.wrapped {_KEYS} users r "
-        "on r.tenant_id = k.tenant_id and r.id = k.key "
+        f"select k.tenant_id, k.key::text, {_USER}, s.key_id::text, s.wrapped {_BY_ID} "
+        f"join users r on r.tenant_id = k.tenant_id and r.id = k.key {_AND_GROUPS} "
         "left join subject_keys s on s.tenant_id = k.tenant_id and s.subject_id = k.key",
         (integers, uuids),
     ),
     "user_by_name": (
-        f"select k.tenant_id, k.key, {_USER} {_KEYS} users r on r.tenant_id = k.tenant_id and r.user_name_key = k.key",
+        f"select k.tenant_id, k.key, {_USER} {_BY_HASH} "
+        f"join users r on r.tenant_id = k.tenant_id and r.user_name_key = k.key {_AND_GROUPS}",
         (integers, byteas),
     ),
     "user_by_external_id": (
-        f"select k.tenant_id, k.key, {_USER} {_KEYS} users r "
-        "on r.tenant_id = k.tenant_id and r.external_id_key = k.key order by r.created_position",
+        f"select k.tenant_id, k.key, {_USER} {_BY_HASH} "
+        f"join users r on r.tenant_id = k.tenant_id and r.external_id_key = k.key {_AND_GROUPS} "
+        "order by r.created_position",
         (integers, byteas),
     ),
     "group": (
-        f"select k.tenant_id, k.key::text, {_GROUP} {_KEYS} groups r on r.tenant_id = k.tenant_id and r.id = k.key",
+        f"select k.tenant_id, k.key::text, {_GROUP} {_BY_ID} "
+        "join groups r on r.tenant_id = k.tenant_id and r.id = k.key",
         (integers, uuids),
     ),
     "group_by_name": (
-        f"select k.tenant_id, k.key, {_GROUP} {_KEYS} groups r "
-        "on r.tenant_id = k.tenant_id and r.name_key = k.key order by r.created_position",
+        f"select k.tenant_id, k.key, {_GROUP} {_BY_HASH} "
+        "join groups r on r.tenant_id = k.tenant_id and r.name_key = k.key order by r.created_position",
         (integers, byteas),
     ),
     "group_by_external_id": (
-        f"select k.tenant_id, k.key, {_GROUP} {_KEYS} groups r "
-        "on r.tenant_id = k.tenant_id and r.external_id_key = k.key order by r.created_position",
+        f"select k.tenant_id, k.key, {_GROUP} {_BY_HASH} "
+        "join groups r on r.tenant_id = k.tenant_id and r.external_id_key = k.key order by r.created_position",
         (integers, byteas),
     ),
     # Open edges and what the member is: (group, member) → (edge is open, is a user, is a group). The type is no
@@ -176,27 +185,27 @@ _QUERIES: dict[str, tuple[str, Sequence[Callable[[Any], Any]]]] = {
         "coalesce((select u.resource_type from users u where u.tenant_id = k.tenant_id and u.id = k.member) = 'User', "
         "false), "
         "exists(select from groups g where g.tenant_id = k.tenant_id and g.id = k.member) "
-        "from unnest(%b, %b, %b) k(tenant_id, grp, member)",
+        "from unnest($1::integer[], $2::uuid[], $3::uuid[]) k(tenant_id, grp, member)",
         (integers, uuids, uuids),
     ),
     # A group's direct members, in the order they came.
     "members": (
-        "select k.tenant_id, k.key::text, m.member_id::text, m.member_type from unnest(%b, %b) k(tenant_id, key) "
+        f"select k.tenant_id, k.key::text, m.member_id::text, m.member_type {_BY_ID} "
         "join memberships m on m.tenant_id = k.tenant_id and m.group_id = k.key and m.to_position is null "
         "order by m.from_position",
         (integers, uuids),
     ),
     # The groups somebody is a direct member of.
     "held": (
-        "select k.tenant_id, k.key::text, m.group_id::text from unnest(%b, %b) k(tenant_id, key) "
+        f"select k.tenant_id, k.key::text, m.group_id::text {_BY_ID} "
         "join memberships m on m.tenant_id = k.tenant_id and m.member_id = k.key and m.to_position is null "
         "order by m.from_position",
         (integers, uuids),
     ),
     # The same and all groups above them: (group, document, is direct). Circles end because union drops repeats.
     "groups_of": (
-        "with recursive above(tenant_id, key, grp, direct) as ("
-        "select k.tenant_id, k.key, m.group_id, true from unnest(%b, %b) k(tenant_id, key) "
+        "with recursive above(tenant_id, key, grp, direct) as ("  # noqa: S608  All of it is text of ours.
+        f"select k.tenant_id, k.key, m.group_id, true {_BY_ID} "
         "join memberships m on m.tenant_id = k.tenant_id and m.member_id = k.key and m.to_position is null "
         "union select a.tenant_id, a.key, m.group_id, false from above a "
         "join memberships m on m.tenant_id = a.tenant_id and m.member_id = a.grp and m.to_position is null) "
@@ -210,20 +219,20 @@ _QUERIES: dict[str, tuple[str, Sequence[Callable[[Any], Any]]]] = {
         "select k.slug, k.hash, t.tenant_id, t.origin, t.settings, t.schema_revision, tk.key_id::text, tk.wrapped, "
         "coalesce(o.client_id, o.token_id)::text, o.label, o.scopes, o.profile, o.expires_at, o.user_id::text, "
         "o.revoked_at "
-        "from unnest(%b, %b) k(slug, hash) join tenants t on t.slug = k.slug "
+        "from unnest($1::text[], $2::bytea[]) k(slug, hash) join tenants t on t.slug = k.slug "
         "join tenant_keys tk on tk.tenant_id = t.tenant_id "
         "join tokens o on o.tenant_id = t.tenant_id and o.secret_hash = k.hash",
         (texts, byteas),
     ),
     # Who holds a unique value.
     "value": (
-        "select k.tenant_id, k.key, v.resource_id::text from unnest(%b, %b) k(tenant_id, key) "
+        f"select k.tenant_id, k.key, v.resource_id::text {_BY_HASH} "
         "join unique_values v on v.tenant_id = k.tenant_id and v.key = k.key",
         (integers, byteas),
     ),
     # What a tenant declared, in the order in which it came to be: (kind, document).
     "declared": (
-        "select k.tenant_id, d.kind, d.document from unnest(%b) k(tenant_id) "
+        "select k.tenant_id, d.kind, d.document from unnest($1::integer[]) k(tenant_id) "
         "join schema_declarations d on d.tenant_id = k.tenant_id order by d.since",
         (integers,),
     ),
@@ -241,34 +250,37 @@ class Lookups:
     async def user(self, tenant_id: int, user_id: str, kind: str = USER) -> StoredResource | None:
         """Return a user for reading. kind: the name of the resource type it has to be of, also below."""
         rows = await self._lanes["user"].get(tenant_id, user_id)
-        return StoredResource(*rows[0][1:]) if rows and rows[0][0] == kind else None
+        return _user(rows[0]) if rows and rows[0][0] == kind else None
 
     async def user_to_change(self, tenant_id: int, user_id: str, kind: str = USER) -> StoredUser | None:
         """Return a user with its key."""
         rows = await self._lanes["user_to_change"].get(tenant_id, user_id)
-        return StoredUser(*rows[0][1:]) if rows and rows[0][0] == kind else None
+        if not rows or rows[0][0] != kind:
+            return None
+        *row, key_id, wrapped = rows[0]
+        return StoredUser(*_with_groups(row), key_id=key_id, key_wrapped=wrapped)
 
     async def users_by_name(self, tenant_id: int, key: bytes) -> list[StoredResource]:
         """Return the user of a userName key, if any."""
-        return [StoredResource(*row[1:]) for row in await self._lanes["user_by_name"].get(tenant_id, key)]
+        return [_user(row) for row in await self._lanes["user_by_name"].get(tenant_id, key)]
 
     async def users_by_external_id(self, tenant_id: int, key: bytes, kind: str = USER) -> list[StoredResource]:
         """Return the users of an externalId key."""
         rows = await self._lanes["user_by_external_id"].get(tenant_id, key)
-        return [StoredResource(*row[1:]) for row in rows if row[0] == kind]
+        return [_user(row) for row in rows if row[0] == kind]
 
     async def group(self, tenant_id: int, group_id: str) -> StoredGroup | None:
         """Return a group without its members."""
         rows = await self._lanes["group"].get(tenant_id, group_id)
-        return StoredGroup(*rows[0]) if rows else None
+        return _group(rows[0]) if rows else None
 
     async def groups_by_name(self, tenant_id: int, key: bytes) -> list[StoredGroup]:
         """Return the groups of a displayName key."""
-        return [StoredGroup(*row) for row in await self._lanes["group_by_name"].get(tenant_id, key)]
+        return [_group(row) for row in await self._lanes["group_by_name"].get(tenant_id, key)]
 
     async def groups_by_external_id(self, tenant_id: int, key: bytes) -> list[StoredGroup]:
         """Return the groups of an externalId key."""
-        return [StoredGroup(*row) for row in await self._lanes["group_by_external_id"].get(tenant_id, key)]
+        return [_group(row) for row in await self._lanes["group_by_external_id"].get(tenant_id, key)]
 
     async def edges(
         self, tenant_id: int, group_id: str, member_ids: Sequence[str]
@@ -308,3 +320,24 @@ class Lookups:
         """Close the lanes' connections."""
         for connection in self._connections.values():
             await connection.drop()
+
+
+def _user(row: Row) -> StoredResource:
+    return StoredResource(*_with_groups(row))
+
+
+def _with_groups(row: Sequence[Any]) -> tuple[Any, ...]:
+    """The columns of a stored user from those of `_USER`."""
+    _, resource_id, version, created_at, modified_at, document, ids, documents, nested = row
+    groups: Groups | None = []
+    if ids:
+        groups = None if nested else list(zip(ids, documents, repeat(True)))
+    return resource_id, version, created_at, modified_at, document, bool(ids), groups
+
+
+def _group(row: Row) -> StoredGroup:
+    resource_id, version, created_at, modified_at, document, attribute_version, member_count = row
+    return StoredGroup(
+        resource_id, version, created_at, modified_at, document, False,
+        attribute_version=attribute_version, member_count=member_count,
+    )  # fmt: skip

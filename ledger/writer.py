@@ -13,11 +13,12 @@ from time import monotonic
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection, AsyncRawCursor
+from psycopg import AsyncConnection
 
 from ledger.batch import CALL, Appended, Batch
 from ledger.connections import KeptConnection, answered_within, is_lost
 from ledger.jobs import Job, batch_of
+from ledger.statements import Statement
 
 BATCH_JOBS_MAX = 256
 _CALL_S = 10.0  # Then the call counts as lost, and its fate is looked up; with many entries it may take longer.
@@ -163,6 +164,7 @@ class Lane:
 
     def __init__(self, database_url: str, number: int, writer: Writer) -> None:
         self.connection = KeptConnection(database_url, f"scim-ledger writer {number}")
+        self._statement = Statement(self.connection, CALL)
         self._writer = writer
         self._calls = 0
         self._replan_at = 4
@@ -206,7 +208,7 @@ class Lane:
     async def _call(self, todo: list[Queued]) -> list[Queued]:
         """One call. Returns the jobs to send again, because others of the batch failed their preconditions."""
         try:
-            connection = await self.connection.get()
+            await self.connection.get()
         except psycopg.OperationalError:
             await self.connection.drop()
             _fail(todo, Unreachable("the database cannot be reached"))
@@ -214,13 +216,8 @@ class Lane:
         entries = sum(len(queued.job.entries) for queued in todo)
         # Many entries, of one bulk request or one long list of members, would keep everybody waiting.
         batch, arguments = _packed(todo) if entries < _MANY_ENTRIES else await asyncio.to_thread(_packed, todo)
-        cursor = AsyncRawCursor(connection)
-        cursor.format = psycopg.pq.Format.BINARY
-        with answered_within(connection, _CALL_S + entries / _ENTRIES_A_SECOND_MIN):
-            await self._replan(connection)
-            await cursor.execute(CALL, arguments, prepare=True)
-            answer: Any = await cursor.fetchone()
-        size, recorded_at, failed, base = answer
+        within_s = _CALL_S + entries / _ENTRIES_A_SECOND_MIN
+        ((size, recorded_at, failed, base),) = await self._statement.ask(arguments, within_s, anew=self._replans())
         self._writer.tell_clocks(agree=True)
         if failed is None:
             for number, queued in enumerate(todo):
@@ -230,12 +227,13 @@ class Lane:
         _fail([queued for number, queued in enumerate(todo) if number in lost], Conflict())
         return [queued for number, queued in enumerate(todo) if number not in lost]
 
-    async def _replan(self, connection: AsyncConnection[Row]) -> None:
-        # Statements planned while the tables were empty may have picked the wrong index for ever.
+    def _replans(self) -> bool:
+        """Say now and then: statements planned while the tables were empty may have picked the wrong index for ever."""
         self._calls += 1
-        if self._calls == self._replan_at:
-            self._replan_at = min(self._replan_at * 4, self._replan_at + 20_000)
-            await connection.execute("discard plans")
+        if self._calls < self._replan_at:
+            return False
+        self._replan_at = min(self._replan_at * 4, self._replan_at + 20_000)
+        return True
 
     async def _settle(self, todo: list[Queued]) -> None:
         """The connection broke during the call: look up whether it was committed; never send it twice."""
