@@ -23,6 +23,8 @@ from projections.tables import Table
 from projections.trail import Trail
 
 POLL_S = 0.15
+_BUSY_POLL_S = 0.6  # Everything within a second; a page costs the writers more than what is on it.
+_BUSY_ENTRIES = 100
 _PAGES_A_TURN = 4  # Then the next tenant: one customer's import does not starve the others.
 _RETRY_S = (0.15, 0.3, 0.6, 1.2, 2.5, 5.0)
 _SET_ASIDE_S = 30.0
@@ -256,17 +258,16 @@ class Runner:
                     connection.execute("set synchronous_commit = off")
                     self._readers.clear()
                     while not stop.is_set():
-                        far_behind = self.look(connection)
+                        read = self.look(connection)
                         failures = 0
-                        # Small pages would cost the writers more than a moment's delay costs anybody.
-                        stop.wait(0 if far_behind else POLL_S)
+                        stop.wait(_pause_s(read))
             except (psycopg.OperationalError, psycopg.InterfaceError) as failure:
                 self._report_failure(None, failure)
                 stop.wait(_RETRY_S[min(failures, len(_RETRY_S) - 1)])
                 failures += 1
 
-    def look(self, connection: Connection) -> bool:
-        """Carry every tenant a few pages on; True when a whole page or more was to be read."""
+    def look(self, connection: Connection) -> int:
+        """Carry every tenant a few pages on; returns by how many entries the slowest projection lagged, if any moved."""
         behind, lag = self._behind(connection)
         self._report_lag(lag)
         moved = False
@@ -281,7 +282,7 @@ class Runner:
             except Exception as failure:
                 self._set_aside[tenant.tenant_id] = time.monotonic() + _SET_ASIDE_S
                 self._report_failure(tenant, failure)
-        return moved and max(lag.values()) >= PAGE_ENTRIES
+        return max(lag.values()) if moved else 0
 
     def _behind(self, connection: Connection) -> tuple[list[Tenant], dict[str, int]]:
         names = [projection.name for projection in self._projections]
@@ -299,3 +300,10 @@ class Runner:
         if tenant.tenant_id not in self._readers:
             self._readers[tenant.tenant_id] = self._open_reader(connection, tenant)
         return self._readers[tenant.tenant_id]
+
+
+def _pause_s(entries: int) -> float:
+    """How long to wait after a look that found so many entries to read."""
+    if entries >= PAGE_ENTRIES:
+        return 0
+    return _BUSY_POLL_S if entries >= _BUSY_ENTRIES else POLL_S
