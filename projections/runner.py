@@ -267,7 +267,7 @@ class Runner:
                 failures += 1
 
     def look(self, connection: Connection) -> int:
-        """Carry every tenant a few pages on; returns by how many entries the slowest projection lagged, if any moved."""
+        """Carry every tenant a few pages on; returns how many entries the slowest projection lagged, if any moved."""
         behind, lag = self._behind(connection)
         self._report_lag(lag)
         moved = False
