@@ -134,7 +134,6 @@ def test_an_ordinary_server_is_durable(data_folder: Path) -> None:
         "max_wal_size": "4GB",
         "wal_buffers": "16MB",
         "checkpoint_timeout": "15min",
-        "autovacuum_naptime": "15s",
         "max_connections": "60",
         "jit": "off",
         "listen_addresses": "",
