@@ -4,7 +4,6 @@ Started early, so that it has imported what it needs by the time the database is
 """
 
 import ctypes
-import gc
 import os
 import signal
 import socket
@@ -16,6 +15,7 @@ from api.app import create_app
 from api.description import read_description
 from api.lines import Lines, configure_logging
 from api.service import Service
+from ledger.collector import spare_what_is_loaded
 from ledger.vault import Keys
 
 GRACEFUL_STOP_S = 20  # For requests in flight; then they are cancelled.
@@ -30,10 +30,7 @@ def main(listener_fd: int, parent_pid: int) -> None:
     if not line:
         return  # `serve` could not start.
     description = read_description(line)
-    # What the modules made stays for good: looking through it at every collection would stall requests.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    spare_what_is_loaded()
     lines = Lines()
     configure_logging(lines)
     service = Service(description.config, description.database_url, Keys.open(description.config.keys), lines.write)

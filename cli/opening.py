@@ -11,6 +11,7 @@ from api.description import describe
 from api.lines import configure_logging
 from cli.connect import APP_ROLE
 from cli.serve import DEFAULT_TENANT
+from ledger.collector import spare_what_is_loaded
 from ledger.config import Config
 from ledger.connections import connect
 from ledger.entry import Tenant
@@ -110,6 +111,7 @@ def _projections(url: str, keys: Keys) -> Iterator[None]:
         lambda connection, tenant: Reader(connection, tenant, Vault.load(connection, tenant.tenant_id, keys)),
         report_failure=report,
     )
+    spare_what_is_loaded()
     stop = threading.Event()
     thread = threading.Thread(target=runner.run_forever, args=(stop,), name="projections", daemon=True)
     thread.start()
