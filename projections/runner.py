@@ -21,6 +21,7 @@ from projections.requests import whole_requests
 from projections.runs import Runs
 from projections.tables import Table
 from projections.trail import Trail
+from projections.versions import Versions
 
 POLL_S = 0.15
 _PAGES_A_TURN = 4  # Then the next tenant: one customer's import does not starve the others.
@@ -49,7 +50,7 @@ class Projection(Protocol):
         """Write what some whole requests mean for the tables."""
 
 
-PROJECTIONS: tuple[Projection, ...] = (Trail(), Names(), Runs())
+PROJECTIONS: tuple[Projection, ...] = (Trail(), Names(), Runs(), Versions())
 
 
 class Lagging(Exception):

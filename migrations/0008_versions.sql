@@ -1,0 +1,123 @@
+-- Past states: every state of every resource with the positions between which it held (design: "As of"), and the
+-- tables as they were, `users_at`, `groups_at` and `memberships_at`, which a filter is asked of as it is of the tables
+-- themselves.
+
+-- One row a state: the resource's attributes, without memberships, which are intervals of their own. Written by the
+-- catch-up runner. Without `search_terms`: names and external ids have indexes, all else is read (DECISIONS.md).
+create table resource_versions (
+    tenant_id        integer not null,
+    type             text collate "C" not null,      -- of the resource: User, Group
+    id               uuid not null,
+    from_position    bigint not null,                -- of the entry that made it so
+    -- Of the entry that ended it. While it holds the largest number there is, and not null: "held at this position" is
+    -- then a condition that the index for lists answers by itself, without a look at the rows of other times.
+    to_position      bigint not null default 9223372036854775807,
+    version          integer not null,               -- of the stream, at from_position
+    created_position bigint not null,                -- order of lists
+    created_at       timestamptz not null,
+    modified_at      timestamptz not null,
+    name_key         bytea,                          -- of a user's userName or a group's displayName, as there
+    external_id_key  bytea,
+    active           boolean,
+    document         bytea not null,
+    search           jsonb not null,
+    primary key (tenant_id, id, from_position)
+);
+create index resource_versions_in_order
+    on resource_versions (tenant_id, type, created_position, from_position, to_position);
+create index resource_versions_by_name on resource_versions (tenant_id, name_key) where name_key is not null;
+create index resource_versions_by_external_id on resource_versions (tenant_id, external_id_key)
+    where external_id_key is not null;
+
+-- Whose memberships somebody had. Adding a member does not touch it: only those that ended are in it.
+create index memberships_of_member_ended on memberships (tenant_id, member_id) where to_position is not null;
+
+-- The version that a stream had at a position, which is not before that of the version `known`. By halves, since
+-- positions grow along a stream: a group with a hundred thousand memberships costs seventeen looks, not a row each.
+create function stream_version_at(tenant integer, stream_asked text, known integer, at bigint) returns integer
+language plpgsql stable as $$
+declare
+    low integer := known;
+    high integer;
+    middle integer;
+begin
+    select max(e.stream_version) into high from entries e where e.tenant_id = tenant and e.stream = stream_asked;
+    while low < high loop
+        middle := (low + high + 1) / 2;
+        if (select e.position
+              from entries e
+             where e.tenant_id = tenant and e.stream = stream_asked and e.stream_version = middle) <= at then
+            low := middle;
+        else
+            high := middle - 1;
+        end if;
+    end loop;
+    return low;
+end $$;
+
+-- When a stream came to that version.
+create function stream_modified_at(tenant integer, stream_asked text, known integer, at bigint) returns timestamptz
+language sql stable as $$
+    select e.recorded_at
+      from entries e
+     where e.tenant_id = tenant
+       and e.stream = stream_asked
+       and e.stream_version = (select stream_version_at(tenant, stream_asked, known, at))
+$$;
+
+-- The tables as they were after the entry at a position. Postgres puts these functions' texts into the statements
+-- that name them, so conditions reach the indexes, and columns that nobody asks for are not computed. They return rows
+-- of types of their own because only those keep a column's collation: another one sorts otherwise and uses no index.
+create type user_then as (
+    tenant_id integer, id uuid, version integer, created_position bigint, created_at timestamptz,
+    modified_at timestamptz, user_name_key bytea, external_id_key bytea, active boolean, document bytea,
+    search jsonb, user_name_sorted text collate "C", resource_type text collate "C"
+);
+create type group_then as (
+    tenant_id integer, id uuid, version integer, created_position bigint, created_at timestamptz,
+    modified_at timestamptz, name_key bytea, external_id_key bytea, document bytea, search jsonb
+);
+create type membership_then as (
+    tenant_id integer, group_id uuid, member_id uuid, member_type text collate "C", from_position bigint,
+    to_position bigint
+);
+
+create function users_at(tenant integer, at bigint) returns setof user_then language sql stable as $$
+    select v.tenant_id, v.id, v.version, v.created_position, v.created_at, v.modified_at, v.name_key,
+           v.external_id_key, v.active, v.document, v.search, left(v.search ->> 'userName', 200) collate "C", v.type
+      from resource_versions v
+     where v.tenant_id = tenant
+       and v.type <> 'Group'
+       and v.from_position <= at
+       and v.to_position > at
+$$;
+
+-- A group's version and time count its memberships, as they do in the table.
+create function groups_at(tenant integer, at bigint) returns setof group_then language sql stable as $$
+    select v.tenant_id, v.id, stream_version_at(v.tenant_id, 'groups/' || v.id, v.version, at), v.created_position,
+           v.created_at, stream_modified_at(v.tenant_id, 'groups/' || v.id, v.version, at), v.name_key,
+           v.external_id_key, v.document, v.search
+      from resource_versions v
+     where v.tenant_id = tenant
+       and v.type = 'Group'
+       and v.from_position <= at
+       and v.to_position > at
+$$;
+
+-- As memberships were, those that were open then are open here.
+create function memberships_at(tenant integer, at bigint) returns setof membership_then language sql stable as $$
+    select m.tenant_id, m.group_id, m.member_id, m.member_type, m.from_position, null::bigint
+      from memberships m
+     where m.tenant_id = tenant
+       and m.from_position <= at
+       and (m.to_position is null or m.to_position > at)
+$$;
+
+do $$
+begin
+    grant select, insert, update, delete on resource_versions to scim_ledger_app;
+    grant select on resource_versions to scim_ledger_read;
+exception
+    when undefined_object or insufficient_privilege then
+        raise warning 'privileges were not granted: the roles of scim-ledger are missing here';
+end $$;
