@@ -186,11 +186,15 @@ def present_user(reader: Reader, asked: str) -> str:
     return user_ids[0]
 
 
-def read_up_to(reader: Reader, projection: str) -> int:
-    """Return the ledger's size, once a projection has read that far; carry it there when nobody else does."""
+def read_up_to(reader: Reader, projection: str, until: int | None = None) -> int:
+    """Return the ledger's size, once a projection has read that far; carry it there when nobody else does.
+
+    until: how many entries it has to have read, if not all of them.
+    """
     size = reader.size()
     try:
-        wait_until(reader.connection, reader.tenant, projection, size, timeout_ms=_PATIENCE_MS)
+        wanted = size if until is None else until
+        wait_until(reader.connection, reader.tenant, projection, wanted, timeout_ms=_PATIENCE_MS)
     except Lagging:
         catch_up(reader, until=size, projections=[each for each in PROJECTIONS if each.name == projection])
     return size
