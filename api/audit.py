@@ -1,29 +1,29 @@
 """/api/{tenant}: the auditors' and admins' questions, in JSON; a token with the scope `audit` asks them."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
 
-import anyio
-import anyio.to_thread
 import msgspec
 from litestar import MediaType, Request, Response, get
+from litestar.response import Stream
 
 from api.caller import Caller
-from api.service import Service
+from api.service import ANSWER_S, Service
 from domain.errors import InvalidValue, ScimError, Unavailable
-from ledger.connections import DatabaseUnreachable
 from ledger.reader import Reader
 from ledger.writer import Unreachable
 from projections import answers, entra_report, words
+from projections.difference_words import as_json
+from projections.differences import Differences, moments
 from projections.log import ACTIONS, STATUSES, NoSuchRun
-from projections.moments import moment
+from projections.moments import moment, past_moment
 from projections.subjects import NoSuchSubject
 
-ANSWER_S = 60.0
 _COUNT = 50  # Of what a page shows, where nobody says.
 _encode = msgspec.json.Encoder().encode
 Asked = Request[Any, Any, Any]
 Work = Callable[[Service, Caller], Any]
+_Answer = TypeVar("_Answer")
 
 
 @get("/api/{slug:str}/why", media_type=MediaType.JSON)
@@ -108,7 +108,28 @@ async def unmatched(request: Asked, slug: str) -> Response[bytes]:
     return await _answered(request, slug, lambda reader: entra_report.unmatched(reader, count=_count(request)))
 
 
-AUDIT_HANDLERS = [why, history, show, provisioning_log, runs, entra_log, unmatched]
+@get("/api/{slug:str}/diff", media_type=MediaType.JSON)
+async def diff(request: Asked, slug: str) -> Response[bytes] | Stream:
+    """Tell what is different between two moments, `from` and `to` (now without it); streamed."""
+    service: Service = request.app.state.service
+    asked = request.query_params
+
+    async def streamed() -> Stream:
+        caller = await calling(request, slug)
+        caller.require("audit")
+        start, end = past_moment(asked.get("from"), "from"), moment(asked.get("to"), "to")
+        standings = await service.ask(caller, lambda reader: moments(reader, start, end))
+
+        def tell(reader: Reader) -> Iterator[bytes]:
+            with Differences(reader, caller.types, *standings).opened() as differences:
+                yield from as_json(slug, differences)
+
+        return Stream(service.stream(caller, tell), media_type=MediaType.JSON)
+
+    return await _or_failure(streamed())
+
+
+AUDIT_HANDLERS = [why, history, show, provisioning_log, runs, entra_log, unmatched, diff]
 
 
 async def _answered(request: Asked, slug: str, answer: Callable[[Reader], Any]) -> Response[bytes]:
@@ -138,14 +159,22 @@ async def answered(request: Asked, slug: str, scope: str, work: Work) -> Respons
 
 async def answering(told: Awaitable[Any]) -> Response[bytes]:
     """Answer with what comes of it; every failure is JSON with one sentence."""
-    try:
+
+    async def encoded() -> Response[bytes]:
         return Response(_encode(await told), media_type=MediaType.JSON)
+
+    return await _or_failure(encoded())
+
+
+async def _or_failure(answer: Awaitable[_Answer]) -> _Answer | Response[bytes]:
+    try:
+        return await answer
     except (NoSuchSubject, NoSuchRun) as error:
         return _failed(404, str(error))
     except ScimError as error:
         return _failed(error.status, error.detail, error.headers)
-    except (Unreachable, DatabaseUnreachable, TimeoutError):
-        unavailable = Unavailable(2, "the database cannot be reached, or does not answer in time")
+    except Unreachable as error:
+        unavailable = Unavailable(2, str(error))
         return _failed(503, unavailable.detail, unavailable.headers)
 
 
@@ -160,9 +189,9 @@ async def calling(request: Asked, slug: str) -> Caller:
 
 
 async def in_thread(request: Asked, caller: Caller, work: Work, *, answer_s: float = ANSWER_S) -> Any:
-    """Work in a thread. Raises TimeoutError, and what the work raises."""
-    with anyio.fail_after(answer_s):
-        return await anyio.to_thread.run_sync(work, request.app.state.service, caller, abandon_on_cancel=True)
+    """Work in a thread. Raises Unreachable, also when it takes too long, and what the work raises."""
+    service: Service = request.app.state.service
+    return await service.within(lambda: work(service, caller), answer_s)
 
 
 def _failed(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response[bytes]:

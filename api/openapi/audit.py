@@ -59,6 +59,7 @@ def audit_paths() -> Json:
             "show", "Show a subject as it was", "AsOf", parameters(_AS_OF), path_parameter("subject", _SUBJECT)
         ),
         "/api/{tenant}/log": _asked("log", "Page through the provisioning log, newest first", "Log", parameters(_LOG)),
+        "/api/{tenant}/diff": _asked("diff", "Tell what is different between two moments", "Differences", _moments()),
         "/api/{tenant}/runs": _asked("runs", "Page through clients' runs, newest first", "RunList", parameters(_RUNS)),
         "/api/{tenant}/entra-log": {**entra_log, "post": _import()},
         "/api/{tenant}/entra-log/unmatched": _asked(
@@ -87,6 +88,12 @@ def _asked(name: str, summary: str, told: str, query: list[Json], *of_path: Json
 def _subject() -> list[Json]:
     shape = {"type": "string", "minLength": 1, "maxLength": 1_024, "description": _SUBJECT}
     return [{**each, "required": True} for each in parameters({"subject": shape})]
+
+
+def _moments() -> list[Json]:
+    moment, when = {"type": "string", "minLength": 1}, "An RFC 3339 time, or a position"
+    start, end = {**moment, "description": f"{when}."}, {**moment, "description": f"{when}; now without it."}
+    return [{**parameters({"from": start})[0], "required": True}, *parameters({"to": end})]
 
 
 def _declarations(segment: str, shape: str, key: str) -> Json:

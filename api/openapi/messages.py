@@ -17,6 +17,7 @@ from domain.errors import ScimError
 from domain.patches import OPERATIONS_MAX, PATCH_OP
 from ledger.declarations import Revised
 from projections.answers import AsOf, History, Why
+from projections.differences import MembershipDiffers, ResourceDiffers, Standing, Totals
 from projections.entra import EntraRow
 from projections.entra_import import Imported
 from projections.entra_report import Unmatched
@@ -27,6 +28,13 @@ from projections.rhythm import RunList
 SELECTING: Json = {
     "attributes": {"type": "string", "description": "Only these attributes, with commas between."},
     "excludedAttributes": {"type": "string", "description": "All but these. Not together with attributes."},
+}
+AS_OF: Json = {
+    "asOf": {
+        "type": "string",
+        "description": "Show all as it was: an RFC 3339 time, or a position. Needs the scope audit, and only that. The "
+        "answer's SCIM-Ledger-Position is that of the last entry that counts.",
+    }
 }
 LISTING: Json = {
     "filter": {
@@ -47,6 +55,7 @@ LISTING: Json = {
     "sortBy": {"type": "string", "description": "An attribute.", "examples": ["userName", "name.familyName"]},
     "sortOrder": {"type": "string", "description": "Ascending, or descending, in any case.", "default": "ascending"},
     **SELECTING,
+    **AS_OF,
 }
 
 
@@ -90,14 +99,17 @@ def _error() -> Json:
 
 def _told() -> Json:
     """What auditors and admins are told, from the classes of the answers."""
-    asked = (Why, History, AsOf, Log, RunList, EntraRow, Unmatched, Imported, Revised, Result)
+    asked = (
+        Why, History, AsOf, Log, RunList, EntraRow, Unmatched, Imported, Revised, Result,
+        Standing, ResourceDiffers, MembershipDiffers, Totals,
+    )  # fmt: skip
     _, made = msgspec.json.schema_components(asked, ref_template=PREFIX + "{name}")
     for shape in made.values():
         shape["description"] = cleandoc(shape.get("description", ""))
     why = made["Why"]
     why["properties"]["text"] = {"type": "string", "description": "The same for people."}
     why["required"].append("text")
-    return dict(made)
+    return dict(made) | {"Differences": _DIFFERENCES}
 
 
 def _search() -> Json:
@@ -168,6 +180,20 @@ _BULK_RESPONSE: Json = {
         "Operations": {"type": "array", "items": ref("Result")},
     },
     "required": ["schemas", "Operations"],
+}
+
+_DIFFERENCES: Json = {
+    "type": "object",
+    "description": "What is different between two moments.",
+    "properties": {
+        "tenant": {"type": "string"},
+        "from": ref("Standing"),
+        "to": ref("Standing"),
+        "resources": {"type": "array", "items": ref("ResourceDiffers")},
+        "memberships": {"type": "array", "items": ref("MembershipDiffers")},
+        "totals": ref("Totals"),
+    },
+    "required": ["tenant", "from", "to", "resources", "memberships", "totals"],
 }
 
 _FAILURE: Json = {
