@@ -28,7 +28,7 @@ def joined(operator: str, conditions: list[str]) -> str:
 
 
 class Tables(Struct, frozen=True):
-    """What stands after `from`: the tables, or the tables as they were after the entry at the position `at` (0008).
+    """What stands after `from`: the tables, or the tables as they were after the entry at the position `at` (0013).
 
     terms: whether they have `search_terms`.
     """
