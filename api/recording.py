@@ -16,6 +16,7 @@ from ledger.codec import encode_cause, encode_payload, seal_payload
 from ledger.entry import Cause, Received
 from ledger.jobs import Job, NewEntry, ReceivedRequest, SubjectKey
 from ledger.vault import Sealer, receive
+from projections.wanted import name_ids
 
 KEPT_BYTES_MAX = 64 * 1024
 KEPT_BYTES_MAX_REFUSED = 4 * 1024
@@ -125,6 +126,8 @@ def unchanged(exchange: Exchange, status: int, state_version: int) -> Job:
 def refused(exchange: Exchange, error: ScimError, repetitions: int = 0, elapsed_us: int | None = None) -> Job:
     """Return the job of a refused request. elapsed_us: what it took, when it was answered some time ago."""
     recording = Recording(exchange, error.status, elapsed_us=elapsed_us)
+    if exchange.bulk is None and len(exchange.body) <= KEPT_BYTES_MAX_REFUSED:
+        exchange.subjects = [*exchange.subjects, *name_ids(recording.caller.tenant.origin, exchange.body)]
     return _about_request(recording, RequestRefused(repetitions), error)
 
 
