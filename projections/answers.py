@@ -36,25 +36,14 @@ from projections.story import (
     first_position,
     groups_held,
     in_requests,
+    marked,
     names_held,
     requests_told,
     type_name,
 )
 from projections.subjects import Candidate, Match, NoSuchSubject, find_subjects
-from projections.why import Explanation, explain
 
 _PATIENCE_MS = 2_000
-
-
-class Why(Struct, frozen=True):
-    """The story of everybody the name means or ever meant, the present or latest holder first.
-
-    subject: as asked. size: how many entries the answer has read; the last is at `size - 1`.
-    """
-
-    subject: str
-    size: int
-    explanations: list[Explanation]
 
 
 class Told(Struct, frozen=True):
@@ -105,18 +94,9 @@ class AsOf(Struct, frozen=True):
     resources: list[Shown]
 
 
-def why(reader: Reader, asked: str) -> Why:
-    """Explain. Raises NoSuchSubject."""
-    size, candidates = _candidates(reader, asked)
-    told = [
-        explain(candidate.resource, candidate.id, _about(reader, candidate, size), size) for candidate in candidates
-    ]
-    return Why(asked, size, told)
-
-
 def history(reader: Reader, asked: str) -> History:
     """Return everything that is recorded about a subject. Raises NoSuchSubject."""
-    size, candidates = _candidates(reader, asked)
+    size, candidates = candidates_for(reader, asked)
     return History(asked, size, [_told(candidate, _about(reader, candidate, size)) for candidate in candidates])
 
 
@@ -125,7 +105,7 @@ def as_of(reader: Reader, asked: str, moment: datetime | int | None) -> AsOf:
 
     Raises NoSuchSubject.
     """
-    size, candidates = _candidates(reader, asked)
+    size, candidates = candidates_for(reader, asked)
     if isinstance(moment, datetime):
         until = min(size, reader.position_at(moment))
     else:
@@ -143,7 +123,7 @@ def log(
     """Return a page of the provisioning log, newest first; of one run. Raises NoSuchSubject, NoSuchRun."""
     size = read_up_to(reader, "trail")
     read_up_to(reader, "runs")
-    subjects = None if subject is None else [candidate.id for candidate in _candidates(reader, subject)[1]]
+    subjects = None if subject is None else [candidate.id for candidate in candidates_for(reader, subject)[1]]
     return read_log(
         reader.connection, reader.tenant, size, count=count, before=before, subjects=subjects, action=action,
         status=status, run=run,
@@ -173,13 +153,13 @@ def entra(reader: Reader, asked: str, *, since: datetime | int | None, until: da
     """Return what Entra's log, as imported, says about a subject, oldest first. Raises NoSuchSubject, InvalidValue."""
     if isinstance(since, int) or isinstance(until, int):
         raise InvalidValue("since and until are times here: Entra's log knows no positions")
-    _, candidates = _candidates(reader, asked)
+    _, candidates = candidates_for(reader, asked)
     return entra_told(reader.connection, reader.tenant, [candidate.id for candidate in candidates], since, until)
 
 
 def present_user(reader: Reader, asked: str) -> str:
     """Return the id of the user who is meant, and who is there now. Raises NoSuchSubject."""
-    _, candidates = _candidates(reader, asked)
+    _, candidates = candidates_for(reader, asked)
     user_ids = [each.id for each in candidates if each.present and each.resource == "users"]
     if not user_ids:
         raise NoSuchSubject(reader.tenant, asked)
@@ -200,7 +180,8 @@ def read_up_to(reader: Reader, projection: str, until: int | None = None) -> int
     return size
 
 
-def _candidates(reader: Reader, asked: str) -> tuple[int, list[Candidate]]:
+def candidates_for(reader: Reader, asked: str) -> tuple[int, list[Candidate]]:
+    """Return the ledger's size, and everybody that a name means or ever meant by then. Raises NoSuchSubject."""
     size = read_up_to(reader, "names")
     try:
         return size, find_subjects(reader.connection, reader.tenant, asked)
@@ -256,7 +237,7 @@ def _position(entry: Entry) -> int:
 def _told(candidate: Candidate, entries: Sequence[Entry]) -> Told:
     own = [entry for entry in entries if _is_about(entry, candidate)]
     names, told = GroupNames(entries), requests_told(entries)
-    changes = [change(entry, names) for entry in own]
+    changes = marked([change(entry, names) for entry in own], told)
     return Told(
         id=candidate.id,
         resource=candidate.resource,

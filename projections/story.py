@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from domain.events import (
     AttributeChanged,
@@ -61,6 +62,14 @@ class RequestTold(Struct, frozen=True, omit_defaults=True):
     bulk: BulkOperation | None = None
 
 
+class Overwritten(Struct, frozen=True, omit_defaults=True):
+    """What another client had set, at a position, and a change put aside: a sync over a manual change, or back."""
+
+    position: int
+    token_label: str
+    value: Any = None
+
+
 class Change(Struct, frozen=True, omit_defaults=True):
     """One entry about the resource.
 
@@ -84,6 +93,7 @@ class Change(Struct, frozen=True, omit_defaults=True):
     explicit: bool = True
     repetitions: int = 0
     erased: bool = False
+    overwrote: Overwritten | None = None
 
 
 class NameHeld(Struct, frozen=True, omit_defaults=True):
@@ -239,6 +249,32 @@ def change(entry: Entry, names: GroupNames) -> Change:
         version=entry.version,
         **told,
     )
+
+
+def marked(changes: Iterable[Change], told: Mapping[str, RequestTold]) -> list[Change]:
+    """Mark the changes, in order, that put aside what another client had set: attributes, and memberships."""
+    setters: dict[tuple[str, str], tuple[str, Overwritten]] = {}
+    found = []
+    for each in changes:
+        request = told.get(each.request_id)
+        client, label = (request.token_id, request.token_label) if request is not None else ("", "")
+        overwrote = None
+        for what, value in _settings(each):
+            before = setters.get(what)
+            if before is not None and client and before[0] not in ("", client):
+                overwrote = before[1]
+            setters[what] = client, Overwritten(each.position, label, value)
+        found.append(each if overwrote is None else replace(each, overwrote=overwrote))
+    return found
+
+
+def _settings(change: Change) -> list[tuple[tuple[str, str], Any]]:
+    """What a change sets: attributes, each with its value, or whether somebody is in a group."""
+    if change.event.endswith("Created"):
+        return [(("attribute", name), value) for name, value in change.resource.items()]
+    if change.event in ("MembershipAdded", "MembershipRemoved"):
+        return [(("group", change.group_id), change.event == "MembershipAdded")]
+    return [(("attribute", change.attribute), change.after)] if change.attribute else []
 
 
 def names_held(entries: Iterable[Entry], resource_id: str) -> list[NameHeld]:

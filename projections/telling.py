@@ -9,7 +9,7 @@ from projections.entra_report import OURS, THEIRS, TheirRow, Unmatched
 from projections.log import Log, Record
 from projections.rhythm import ClientSeen, RunList, RunTold
 from projections.story import last_name
-from projections.words import change, counted, group, plain, request_line, span, value, when
+from projections.words import change, counted, group, overwrote, plain, request_line, span, value, when
 
 
 def history(told: History) -> str:
@@ -28,6 +28,8 @@ def _history(told: Told) -> Iterator[str]:
             yield f"  {when(fact.at)}, {request_line(request)}"
         seen = fact.request_id
         yield f"    position {fact.position}: {change(fact)}"
+        if fact.overwrote is not None:
+            yield f"      {overwrote(fact.overwrote)}"
         for attribute, assigned in fact.resource.items():
             yield f"      {short(attribute)}: {value(assigned)}"
 

@@ -22,7 +22,8 @@ from ledger.entry import Entry, Tenant
 from ledger.reader import Reader
 from ledger.tenants import create_tenant, issue_token
 from ledger.vault import Keys, Vault
-from projections.answers import as_of, history, why
+from projections.answers import as_of, history
+from projections.asking import why
 from projections.replay import replay
 from tests.conftest import Database
 from tests.faults.audit import check_everything
