@@ -10,14 +10,17 @@ from litestar.response import Stream
 from api.caller import Caller
 from api.service import ANSWER_S, Service
 from domain.errors import InvalidValue, ScimError, Unavailable
+from domain.ids import is_id
 from ledger.reader import Reader
 from ledger.writer import Unreachable
-from projections import answers, entra_report, words
+from projections import answers, entra_report, received
+from projections import asking as why_asking
 from projections.difference_words import as_json
 from projections.differences import Differences, moments
 from projections.log import ACTIONS, STATUSES, NoSuchRun
 from projections.moments import moment, past_moment
-from projections.subjects import NoSuchSubject
+from projections.subjects import NoSuchSubject, absence
+from projections.whole import story
 
 _COUNT = 50  # Of what a page shows, where nobody says.
 _encode = msgspec.json.Encoder().encode
@@ -28,12 +31,40 @@ _Answer = TypeVar("_Answer")
 
 @get("/api/{slug:str}/why", media_type=MediaType.JSON)
 async def why(request: Asked, slug: str) -> Response[bytes]:
-    """Say why a subject is deprovisioned, or that it is not; `text` is for people."""
+    """Say why a subject is deprovisioned, or is not, or never came; `text` is for people.
 
-    def answer(reader: Reader) -> dict[str, Any]:
-        told = answers.why(reader, _subject(request))
-        text = "\n".join(words.explanation(explanation) for explanation in told.explanations)
-        return {**msgspec.to_builtins(told), "text": text}
+    group, attribute: only about these. id: only of this record. others=true: with the others of a mass change.
+    """
+
+    def answer(reader: Reader) -> Any:
+        about = request.query_params
+        asked = why_asking.Asked(
+            record=_text(about.get("id"), "id") or "",
+            group=_text(about.get("group"), "group") or "",
+            attribute=_text(about.get("attribute"), "attribute") or "",
+            others=_one_of(about.get("others"), "others", ("true", "false")) == "true",
+        )
+        told = why_asking.why(reader, _subject(request), asked)
+        body = {**msgspec.to_builtins(told), "text": story(told)}
+        if told.absent is not None and not told.absent.is_told_of:
+            return Response(
+                _encode({"error": absence(slug, told.subject), **body}), status_code=404, media_type=MediaType.JSON
+            )
+        return body
+
+    return await _answered(request, slug, answer)
+
+
+@get("/api/{slug:str}/requests/{request_id:str}", media_type=MediaType.JSON)
+async def show_request(request: Asked, slug: str, request_id: str) -> Response[bytes]:
+    """Return one request: what was sent, as received, what was decided, what it changed and what was answered."""
+
+    def answer(reader: Reader) -> Any:
+        wanted = request_id.lower()
+        if not is_id(wanted):
+            raise InvalidValue("a request id is a UUID, as why, history and log show it")
+        shown = received.show_request(reader, wanted)
+        return {**msgspec.to_builtins(shown), "text": received.request(shown)}
 
     return await _answered(request, slug, answer)
 
@@ -129,7 +160,7 @@ async def diff(request: Asked, slug: str) -> Response[bytes] | Stream:
     return await _or_failure(streamed())
 
 
-AUDIT_HANDLERS = [why, history, show, provisioning_log, runs, entra_log, unmatched, diff]
+AUDIT_HANDLERS = [why, show_request, history, show, provisioning_log, runs, entra_log, unmatched, diff]
 
 
 async def _answered(request: Asked, slug: str, answer: Callable[[Reader], Any]) -> Response[bytes]:
@@ -161,7 +192,8 @@ async def answering(told: Awaitable[Any]) -> Response[bytes]:
     """Answer with what comes of it; every failure is JSON with one sentence."""
 
     async def encoded() -> Response[bytes]:
-        return Response(_encode(await told), media_type=MediaType.JSON)
+        answer = await told
+        return answer if isinstance(answer, Response) else Response(_encode(answer), media_type=MediaType.JSON)
 
     return await _or_failure(encoded())
 
@@ -169,7 +201,7 @@ async def answering(told: Awaitable[Any]) -> Response[bytes]:
 async def _or_failure(answer: Awaitable[_Answer]) -> _Answer | Response[bytes]:
     try:
         return await answer
-    except (NoSuchSubject, NoSuchRun) as error:
+    except (NoSuchSubject, NoSuchRun, received.NoSuchRequest) as error:
         return _failed(404, str(error))
     except ScimError as error:
         return _failed(error.status, error.detail, error.headers)

@@ -64,7 +64,7 @@ def _absent(subject: str, told: Absent) -> str:
     if told.troubles:
         verdict = f"{name} was never provisioned here: a client asked for it and was refused."
     else:
-        verdict = f"{name} was never provisioned here: no client ever sent a request that names it."
+        verdict = f"{name} was never provisioned here: no request that names it is recorded."
     unknown = [line for sentence in told.unknown for line in wrap(sentence, "  ", "  ")]
     read = f"  Recorded until {when(told.recorded_until)}." if told.recorded_until else "  Nothing is recorded yet."
     return sectioned(

@@ -38,6 +38,12 @@ _RUNS: Json = {
     **_SINCE_UNTIL,
 }
 _UNMATCHED: Json = {"count": {**_NUMBER, "description": "Of each kind at most.", "default": 50}}
+_WHY: Json = {
+    "group": {"type": "string", "description": "Only who put the subject into this group, and who took it out."},
+    "attribute": {"type": "string", "description": "Only who changed this attribute, and whose value that overwrote."},
+    "id": {"type": "string", "description": "Of several records with the name, only the one with this id."},
+    "others": {"enum": ["true", "false"], "description": "Also name the others of a mass change.", "default": "false"},
+}
 _EXTENDING: Json = {
     "extends": {"type": "string", "description": "Make the schemas of the body extensions of this resource type."},
     "required": {"enum": ["true", "false"], "description": "Whether resources need them.", "default": "false"},
@@ -53,7 +59,16 @@ def audit_paths() -> Json:
     )
     entra_log["get"]["responses"]["200"] = {"description": "Oldest first.", "content": {JSON: asked_of_entra}}
     return {
-        "/api/{tenant}/why": _asked("why", "Say why a subject is deprovisioned, or that it is not", "Why", _subject()),
+        "/api/{tenant}/why": _asked(
+            "why", "Say why a subject is deprovisioned, is not, or never came", "Why", [*_subject(), *parameters(_WHY)]
+        ),
+        "/api/{tenant}/requests/{request}": _asked(
+            "request",
+            "Show what exactly was sent, decided and answered",
+            "RequestShown",
+            [],
+            path_parameter("request", "A request's id."),
+        ),
         "/api/{tenant}/history": _asked("history", "Tell all that is recorded about a subject", "History", _subject()),
         "/api/{tenant}/users/{subject}": _asked(
             "show", "Show a subject as it was", "AsOf", parameters(_AS_OF), path_parameter("subject", _SUBJECT)

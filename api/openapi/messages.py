@@ -16,12 +16,14 @@ from domain.bulk import BULK_REQUEST, METHODS
 from domain.errors import ScimError
 from domain.patches import OPERATIONS_MAX, PATCH_OP
 from ledger.declarations import Revised
-from projections.answers import AsOf, History, Why
+from projections.answers import AsOf, History
+from projections.asking import Why
 from projections.differences import MembershipDiffers, ResourceDiffers, Standing, Totals
 from projections.entra import EntraRow
 from projections.entra_import import Imported
 from projections.entra_report import Unmatched
 from projections.log import Log
+from projections.received import RequestShown
 from projections.rhythm import RunList
 
 # Which attributes of the answer are wanted, and which resources: for URLs and SearchRequests alike.
@@ -100,15 +102,15 @@ def _error() -> Json:
 def _told() -> Json:
     """What auditors and admins are told, from the classes of the answers."""
     asked = (
-        Why, History, AsOf, Log, RunList, EntraRow, Unmatched, Imported, Revised, Result,
+        Why, RequestShown, History, AsOf, Log, RunList, EntraRow, Unmatched, Imported, Revised, Result,
         Standing, ResourceDiffers, MembershipDiffers, Totals,
     )  # fmt: skip
     _, made = msgspec.json.schema_components(asked, ref_template=PREFIX + "{name}")
     for shape in made.values():
         shape["description"] = cleandoc(shape.get("description", ""))
-    why = made["Why"]
-    why["properties"]["text"] = {"type": "string", "description": "The same for people."}
-    why["required"].append("text")
+    for told in ("Why", "RequestShown"):
+        made[told]["properties"]["text"] = {"type": "string", "description": "The same for people."}
+        made[told]["required"].append("text")
     return dict(made) | {"Differences": _DIFFERENCES}
 
 

@@ -69,7 +69,7 @@ def test_nobody_asked_for_her(entra: Speaker) -> None:
     body = response.json()
     assert name in body["error"]
     assert body["absent"]["troubles"] == []
-    assert "no client ever sent a request that names it" in " ".join(body["text"].split())
+    assert "no request that names it is recorded" in " ".join(body["text"].split())
     assert "Provisioning logs" in body["text"]
 
 

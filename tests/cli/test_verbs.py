@@ -249,7 +249,9 @@ def test_why_somebody_never_came_is_a_question_too(say: Say) -> None:
     said = say("why", "default", "nobody@contoso.example")
     assert said.status == 3
     assert said.err.count("\n") == 1 and "nobody@contoso.example" in said.err
-    assert said.out.startswith("nobody@contoso.example was never provisioned here: no client ever sent")
+    assert said.out.startswith(
+        "nobody@contoso.example was never provisioned here: no request that names it is recorded"
+    )
     assert "Where to look" in said.out or "Look in:" in said.out
 
 
