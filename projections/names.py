@@ -6,6 +6,7 @@ streams are known. Other resources may have no other name, and are found by it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
