@@ -2,35 +2,23 @@
 -- tables as they were, `users_at`, `groups_at` and `memberships_at`, which a filter is asked of as it is of the tables
 -- themselves.
 
--- One row a state: the resource's attributes, without memberships, which are intervals of their own. Written by the
--- catch-up runner. Without `search_terms`: names and external ids have indexes, all else is read (DECISIONS.md).
+-- One row a state: the resource's attributes, without memberships, which are intervals of their own. A state holds until
+-- the next row of its resource; of what was deleted, the last has no document. Written by the catch-up runner. Without
+-- keys and `search_terms`: names are found through `names`, which has their intervals, all else is read (DECISIONS.md).
 create table resource_versions (
-    tenant_id        integer not null,
-    type             text collate "C" not null,      -- of the resource: User, Group
-    id               uuid not null,
-    from_position    bigint not null,                -- of the entry that made it so
-    -- Of the entry that ended it. While it holds the largest number there is, and not null: "held at this position" is
-    -- then a condition that the index for lists answers by itself, without a look at the rows of other times.
-    to_position      bigint not null default 9223372036854775807,
-    version          integer not null,               -- of the stream, at from_position
-    created_position bigint not null,                -- order of lists
-    created_at       timestamptz not null,
-    modified_at      timestamptz not null,
-    name_key         bytea,                          -- of a user's userName or a group's displayName, as there
-    external_id_key  bytea,
-    active           boolean,
-    document         bytea not null,
-    search           jsonb not null,
+    tenant_id     integer not null,
+    type          text collate "C" not null,         -- of the resource: User, Group
+    id            uuid not null,
+    from_position bigint not null,                   -- of the entry that made it so
+    version       integer not null,                  -- of the stream, at from_position
+    recorded_at   timestamptz not null,              -- of that entry
+    active        boolean,
+    document      bytea,
+    search        jsonb,
     primary key (tenant_id, id, from_position)
 );
-create index resource_versions_in_order
-    on resource_versions (tenant_id, type, created_position, from_position, to_position);
-create index resource_versions_by_name on resource_versions (tenant_id, name_key) where name_key is not null;
-create index resource_versions_by_external_id on resource_versions (tenant_id, external_id_key)
-    where external_id_key is not null;
-
--- Whose memberships somebody had. Adding a member does not touch it: only those that ended are in it.
-create index memberships_of_member_ended on memberships (tenant_id, member_id) where to_position is not null;
+-- Who ever came, in the order of lists.
+create index resource_versions_in_order on resource_versions (tenant_id, type, from_position) where version = 1;
 
 -- The version that a stream had at a position, which is not before that of the version `known`. By halves, since
 -- positions grow along a stream: a group with a hundred thousand memberships costs seventeen looks, not a row each.
@@ -70,12 +58,12 @@ $$;
 -- of types of their own because only those keep a column's collation: another one sorts otherwise and uses no index.
 create type user_then as (
     tenant_id integer, id uuid, version integer, created_position bigint, created_at timestamptz,
-    modified_at timestamptz, user_name_key bytea, external_id_key bytea, active boolean, document bytea,
-    search jsonb, user_name_sorted text collate "C", resource_type text collate "C"
+    modified_at timestamptz, active boolean, document bytea, search jsonb, user_name_sorted text collate "C",
+    resource_type text collate "C"
 );
 create type group_then as (
     tenant_id integer, id uuid, version integer, created_position bigint, created_at timestamptz,
-    modified_at timestamptz, name_key bytea, external_id_key bytea, document bytea, search jsonb
+    modified_at timestamptz, document bytea, search jsonb
 );
 create type membership_then as (
     tenant_id integer, group_id uuid, member_id uuid, member_type text collate "C", from_position bigint,
@@ -83,25 +71,40 @@ create type membership_then as (
 );
 
 create function users_at(tenant integer, at bigint) returns setof user_then language sql stable as $$
-    select v.tenant_id, v.id, v.version, v.created_position, v.created_at, v.modified_at, v.name_key,
-           v.external_id_key, v.active, v.document, v.search, left(v.search ->> 'userName', 200) collate "C", v.type
-      from resource_versions v
-     where v.tenant_id = tenant
-       and v.type <> 'Group'
-       and v.from_position <= at
-       and v.to_position > at
+    select c.tenant_id, c.id, v.version, c.from_position, c.recorded_at, v.recorded_at, v.active, v.document, v.search,
+           left(v.search ->> 'userName', 200) collate "C", c.type
+      from resource_versions c
+     cross join lateral (select s.version, s.recorded_at, s.active, s.document, s.search
+                           from resource_versions s
+                          where s.tenant_id = c.tenant_id
+                            and s.id = c.id
+                            and s.from_position <= at
+                          order by s.from_position desc
+                          limit 1) v
+     where c.tenant_id = tenant
+       and c.type <> 'Group'
+       and c.version = 1
+       and c.from_position <= at
+       and v.document is not null
 $$;
 
 -- A group's version and time count its memberships, as they do in the table.
 create function groups_at(tenant integer, at bigint) returns setof group_then language sql stable as $$
-    select v.tenant_id, v.id, stream_version_at(v.tenant_id, 'groups/' || v.id, v.version, at), v.created_position,
-           v.created_at, stream_modified_at(v.tenant_id, 'groups/' || v.id, v.version, at), v.name_key,
-           v.external_id_key, v.document, v.search
-      from resource_versions v
-     where v.tenant_id = tenant
-       and v.type = 'Group'
-       and v.from_position <= at
-       and v.to_position > at
+    select c.tenant_id, c.id, stream_version_at(c.tenant_id, 'groups/' || c.id, v.version, at), c.from_position,
+           c.recorded_at, stream_modified_at(c.tenant_id, 'groups/' || c.id, v.version, at), v.document, v.search
+      from resource_versions c
+     cross join lateral (select s.version, s.document, s.search
+                           from resource_versions s
+                          where s.tenant_id = c.tenant_id
+                            and s.id = c.id
+                            and s.from_position <= at
+                          order by s.from_position desc
+                          limit 1) v
+     where c.tenant_id = tenant
+       and c.type = 'Group'
+       and c.version = 1
+       and c.from_position <= at
+       and v.document is not null
 $$;
 
 -- As memberships were, those that were open then are open here.

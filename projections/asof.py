@@ -30,6 +30,7 @@ def last_position(reader: Reader, moment: datetime | int) -> int:
         if position > newest:
             raise InvalidValue(f"there is no position {position} yet; the ledger ends at {newest}")
     read_up_to(reader, "versions", position + 1)
+    read_up_to(reader, "names", position + 1)
     return position
 
 

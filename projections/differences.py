@@ -144,20 +144,22 @@ create temporary table different_resources as
        select member_id
          from different_memberships
        )
-select row_number() over (order by array_position({types}, coalesce(b.type, a.type)),
-                                   coalesce(b.created_position, a.created_position)) as rank,
-       t.id, coalesce(b.type, a.type) as type, b.from_position as before, a.from_position as after
+select row_number() over (order by array_position({types}, c.type), c.from_position) as rank,
+       t.id, c.type, b.from_position as before, a.from_position as after
   from touched t
-  left join lateral (select v.type, v.created_position, v.from_position
+  join resource_versions c on c.tenant_id = {tenant} and c.id = t.id and c.version = 1
+  left join lateral (select v.from_position, v.document is not null as there
                        from resource_versions v
-                      where v.tenant_id = {tenant} and v.id = t.id
-                        and v.from_position <= {first} and v.to_position > {first}) b on true
-  left join lateral (select v.type, v.created_position, v.from_position
+                      where v.tenant_id = {tenant} and v.id = t.id and v.from_position <= {first}
+                      order by v.from_position desc
+                      limit 1) b on true
+  left join lateral (select v.from_position, v.document is not null as there
                        from resource_versions v
-                      where v.tenant_id = {tenant} and v.id = t.id
-                        and v.from_position <= {last} and v.to_position > {last}) a on true
- where b.type is not null
-    or a.type is not null
+                      where v.tenant_id = {tenant} and v.id = t.id and v.from_position <= {last}
+                      order by v.from_position desc
+                      limit 1) a on true
+ where b.there
+    or a.there
 """
 
 _RESOURCES_PAGE = """
@@ -194,6 +196,7 @@ select k.id::text, v.type, v.document
                       where r.tenant_id = %(tenant)s
                         and r.id = k.id
                         and r.from_position <= %(last)s
+                        and r.document is not null
                       order by r.from_position desc
                       limit 1) v
 """

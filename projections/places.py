@@ -30,17 +30,27 @@ def joined(operator: str, conditions: list[str]) -> str:
 class Tables(Struct, frozen=True):
     """What stands after `from`: the tables, or the tables as they were after the entry at the position `at` (0013).
 
-    terms: whether they have `search_terms`.
+    then: whether they are as they were. Those have neither `search_terms` nor keys: names stand in `names`.
     """
 
     users: str
     groups: str
     memberships: str
-    terms: bool
+    then: bool
 
     def of(self, resource_type: ResourceType) -> str:
         """Where the resources of a type are."""
         return self.groups if resource_type.has_members else self.users
+
+    def named(self, row: str, kind: str, column: str, key: str) -> str:
+        """Return that the resource of a row has a name, from its key. kind: as in `names`. column: with the key."""
+        if not self.then:
+            return f"{row}.{column} = {key}"
+        return (
+            f"{row}.id in (select n.id from names n where n.tenant_id = %(tenant)s and n.kind = '{kind}' "
+            f"and n.key = {key} and n.from_position <= %(at)s::bigint "
+            "and (n.to_position is null or n.to_position > %(at)s::bigint))"
+        )
 
     def members(self) -> str:
         """A group's members."""
@@ -62,9 +72,9 @@ class Tables(Struct, frozen=True):
         )
 
 
-NOW = Tables("users", "groups", "memberships", terms=True)
+NOW = Tables("users", "groups", "memberships", then=False)
 _AT = "_at(%(tenant)s, %(at)s::bigint)"
-THEN = Tables(f"users{_AT}", f"groups{_AT}", f"memberships{_AT}", terms=False)
+THEN = Tables(f"users{_AT}", f"groups{_AT}", f"memberships{_AT}", then=True)
 
 
 class Value(Struct, frozen=True):
@@ -114,18 +124,18 @@ class Places:
         self._base = exact(location_base)
         self._sources: dict[str, Callable[[Condition], str]] = {
             "id": self._id,
-            "externalId": self._keyed("externalId", "r.external_id_key"),
+            "externalId": self._keyed("externalId", "external_id_key"),
             "meta": self._meta,
             "schemas": self._schemas,
         }
         self._firsts: dict[str, Callable[[Attribute | None], str]] = {"schemas": self._core_schema}
         self._of_users = resource_type.name == USER.name
         if self._of_users:
-            self._sources["userName"] = self._keyed("userName", "r.user_name_key")
+            self._sources["userName"] = self._keyed("userName", "user_name_key")
             self._sources["groups"] = self._groups
             self._firsts["groups"] = self._first_group
         elif resource_type.has_members:
-            self._sources["displayName"] = self._keyed("displayName", "r.name_key")
+            self._sources["displayName"] = self._keyed("displayName", "name_key")
             self._sources["members"] = self._members
             self._firsts["members"] = self._first_member
         if not resource_type.has_members and LEFT_OUT in resource_type.core:
@@ -188,7 +198,7 @@ class Places:
         attribute = self.resource_type.core[name.lower()]
 
         def equals(literal: str) -> str:
-            return f"{column} = {self._bind(equality_key(literal), 'bytea')}"
+            return self._tables.named("r", name, column, self._bind(equality_key(literal), "bytea"))
 
         def source(condition: Condition) -> str:
             stored = self._stored("r.search", attribute)(attribute)
@@ -301,9 +311,10 @@ class Places:
                 return self._identified("a.grp")
 
     def _group_name(self) -> Value:
-        return Value(
-            "(g.search ->> 'displayName')", lambda literal: f"g.name_key = {self._bind(equality_key(literal), 'bytea')}"
-        )
+        def equals(literal: str) -> str:
+            return self._tables.named("g", "displayName", "name_key", self._bind(equality_key(literal), "bytea"))
+
+        return Value("(g.search ->> 'displayName')", equals)
 
     def below(self, place: Place, literal: str) -> str | None:
         """Return that a user belongs to a group that a sub-attribute of `groups` is equal for; else None.

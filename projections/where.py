@@ -246,7 +246,7 @@ class _Translation:
         return self.places.below(comparison.place, literal)
 
     def _has_terms(self, place: Place) -> bool:
-        return self.parameters.tables.terms and self.places.in_document(place) and place.leaf.type != "boolean"
+        return not self.parameters.tables.then and self.places.in_document(place) and place.leaf.type != "boolean"
 
     def _reach(self, expression: Expression) -> _Reach:
         match expression:
