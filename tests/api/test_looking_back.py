@@ -3,30 +3,16 @@
 That the answers are right is tested in tests/projections; here an auditor's token asks, which may do nothing else.
 """
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
-from speaking import SCIM_JSON, Json, Speaker, checked, op, refused
-from walking import SEARCH_REQUEST, query_of
+from looking import Past
+from speaking import op, refused
+from walking import SEARCH_REQUEST
 
 POSITION = "scim-ledger-position"
-
-
-class Past(Speaker):
-    """A tenant, and an auditor who asks its SCIM endpoint."""
-
-    def back(self, path: str, method: str = "GET", body: Json | None = None, **asked: Any) -> httpx.Response:
-        """A request with the auditor's token."""
-        headers = {"Authorization": self.audit.headers["Authorization"], "Content-Type": SCIM_JSON}
-        url = f"{self.service.base_url}{self.base}{path}{query_of(**asked) if asked else ''}"
-        return checked(httpx.request(method, url, headers=headers, content=json.dumps(body) if body else None))
-
-    def size(self) -> int:
-        """How many entries there are."""
-        return int(self.asked("/log", count=1)["size"])
 
 
 @pytest.fixture(scope="module")
