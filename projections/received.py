@@ -70,22 +70,26 @@ def show_request(reader: Reader, request_id: str) -> RequestShown:
     by_id = requests_told(entries)
     operations = [each for each in by_id.values() if each.bulk is not None and each.request_id != request_id]
     told = by_id.get(request_id) or (operations[0] if operations else None)
-    body = reader.received(told.bulk.request_id if told is not None and told.bulk is not None else request_id)
+    body = reader.received(request_id)
+    if body is None and told is not None and told.bulk is not None and told.status < 400:
+        body = reader.received(told.bulk.request_id)
     return RequestShown(
         request_id=request_id,
         at=entries[0].recorded_at,
         told=told,
         operations=operations,
         body=None if body is None else body.decode(errors="replace"),
-        body_is=_body_is(told, body),
+        body_is=_body_is(told, body, operations),
         changes=[change(entry, names) for entry in entries],
         entry_count=len(positions),
     )
 
 
-def _body_is(told: RequestTold | None, body: bytes | None) -> str:
+def _body_is(told: RequestTold | None, body: bytes | None, operations: list[RequestTold]) -> str:
     if body is not None:
         return "as received, passwords struck out"
+    if operations and all(each.status >= 400 for each in operations):
+        return "kept with each operation, for all were refused"
     if told is None:
         return "erased"
     if told.received is None:

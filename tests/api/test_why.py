@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from bulking import bulk, post, statuses
 from issuing import token_with
 from speaking import (
     PATCH_OP,
@@ -248,3 +249,26 @@ def test_a_bulk_request_is_shown_whole_and_by_its_operations(entra: Speaker) -> 
     whole = entra.asked(f"/requests/{shown['told']['bulk']['request_id']}")
     assert [each["status"] for each in whole["operations"]] == [201, 400]
     assert name in whole["body"] and "2 operations" in whole["text"]
+
+
+@pytest.mark.parametrize(
+    "others", [[], [post("/Users", "good", user_body(fresh("good")))]], ids=["alone", "among good"]
+)
+def test_a_refused_operation_of_a_bulk_request_is_found_by_the_names_it_wanted(
+    entra: Speaker, others: list[Json]
+) -> None:
+    """Each by its own name, with what it sent; whatever became of the rest."""
+    names = [f"{fresh('carol')}@contoso.example" for _ in range(2)]
+    made = [post("/Users", each, user_body(each, active="perhaps", password="t0p-secret")) for each in names]
+    assert statuses(bulk(entra, *made, *others))[:2] == ["400", "400"]
+    shown = []
+    for number, name in enumerate(names, 1):
+        (trouble,) = why(entra, name)["absent"]["troubles"]
+        assert (trouble["method"], trouble["status"], trouble["count"]) == ("POST", 400, 1)
+        shown.append(entra.asked(f"/requests/{trouble['last']['request_id']}"))
+        assert shown[-1]["told"]["bulk"]["number"] == number
+    for name, other, told in zip(names, names[::-1], shown, strict=True):
+        assert name in told["body"] and other not in told["body"] and "t0p-secret" not in told["body"]
+    whole = entra.asked(f"/requests/{shown[0]['told']['bulk']['request_id']}")
+    assert (whole["body"] is not None) is bool(others)
+    assert whole["body_is"].startswith("as received" if others else "kept with each operation")
