@@ -71,8 +71,14 @@ async def show_request(request: Asked, slug: str, request_id: str) -> Response[b
 
 @get("/api/{slug:str}/history", media_type=MediaType.JSON)
 async def history(request: Asked, slug: str) -> Response[bytes]:
-    """Return everything recorded about a subject, in order, old and new values included."""
-    return await _answered(request, slug, lambda reader: answers.history(reader, _subject(request)))
+    """Return the newest entries about a subject, in order, old and new values included: subject, count, before."""
+    asked = request.query_params
+
+    def answer(reader: Reader) -> Any:
+        count, before = (_number(asked.get(name), name) for name in ("count", "before"))
+        return answers.history(reader, _subject(request), count=count or answers.HISTORY_COUNT, before=before)
+
+    return await _answered(request, slug, answer)
 
 
 @get("/api/{slug:str}/users/{subject:str}", media_type=MediaType.JSON)

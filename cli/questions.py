@@ -79,25 +79,24 @@ def request(
 
 
 def history(
-    tenant: TenantName,
-    subject: str,
-    /,
-    *,
-    json: Json = False,
-    data: Data = None,
-    database_url: DatabaseUrl = None,
-    keys: KeysFolder = None,
-) -> None:
-    """Tell everything that is recorded about a subject, in order, with old values and new.
+    tenant: TenantName, subject: str, /, *, count: int = 100, before: int | None = None, json: Json = False,
+    data: Data = None, database_url: DatabaseUrl = None, keys: KeysFolder = None,
+) -> None:  # fmt: skip
+    """Tell what is recorded about a subject, in order, with old values and new.
 
     Exit status: 0 answered, 1 failed, 2 usage, 3 no such subject.
 
     Args:
         subject: userName, externalId or id, held now or ever; a group by displayName too.
+        count: How many entries, the newest (100; at most 1000).
+        before: Only what is recorded before this position.
     """
     from projections import answers, telling
 
-    ask(tenant, lambda reader: answers.history(reader, subject), telling.history, json, data, database_url, keys)
+    def read(reader: Any) -> Any:
+        return answers.history(reader, subject, count=count, before=before)
+
+    ask(tenant, read, telling.history, json, data, database_url, keys)
 
 
 def show(

@@ -4,7 +4,7 @@ What somebody is or was called is found through the names projection, which an a
 read from the entries. A question reads the entries about one resource and its groups, never a group's members.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -34,20 +34,38 @@ from projections.story import (
     RequestTold,
     change,
     first_position,
-    groups_held,
     in_requests,
     marked,
     names_held,
     requests_told,
     type_name,
 )
-from projections.subjects import Candidate, Match, NoSuchSubject, find_subjects
+from projections.subjects import Candidate, Match, NoSuchSubject, find_subjects, names_of
 
+HISTORY_COUNT = 100
+HISTORY_COUNT_MAX = 1_000
 _PATIENCE_MS = 2_000
+_LOOKED_BACK = 200  # Entries before a page, for whose value its first changes overwrote.
+
+# Newest first, from one index; a client's repetitions are read as far as a page takes.
+_ELSEWHERE = "tenant_id = %s and subject_id = %s and stream <> %s and position < %s order by position desc limit %s"
+_HELD = """
+select m.group_id::text, m.from_position, e.recorded_at
+  from memberships m
+  join entries e on e.tenant_id = m.tenant_id and e.position = m.from_position
+ where m.tenant_id = %(tenant)s
+   and m.member_id = %(id)s::uuid
+   and m.from_position < %(size)s
+   and (m.to_position is null or m.to_position >= %(size)s)
+ order by m.from_position
+"""
 
 
 class Told(Struct, frozen=True):
-    """One resource's entries in order, with the requests they came by. resource: the kind of its stream."""
+    """A page of one resource's entries in order, with the requests they came by, and every name it ever had.
+
+    resource: the kind of its stream. next_before: where the page of older ones ends; None on the last.
+    """
 
     id: str
     resource: str
@@ -56,6 +74,7 @@ class Told(Struct, frozen=True):
     names: list[NameHeld]
     changes: list[Change]
     requests: dict[str, RequestTold]
+    next_before: int | None
 
 
 class History(Struct, frozen=True):
@@ -94,10 +113,15 @@ class AsOf(Struct, frozen=True):
     resources: list[Shown]
 
 
-def history(reader: Reader, asked: str) -> History:
-    """Return everything that is recorded about a subject. Raises NoSuchSubject."""
+def history(reader: Reader, asked: str, *, count: int = HISTORY_COUNT, before: int | None = None) -> History:
+    """Return the newest entries about a subject, before a position, in order. Raises NoSuchSubject.
+
+    count: of each resource's, from 1 to HISTORY_COUNT_MAX.
+    """
     size, candidates = candidates_for(reader, asked)
-    return History(asked, size, [_told(candidate, _about(reader, candidate, size)) for candidate in candidates])
+    count = min(max(count, 1), HISTORY_COUNT_MAX)
+    until = size if before is None else min(size, before)
+    return History(asked, size, [_told(reader, candidate, count, until, size) for candidate in candidates])
 
 
 def as_of(reader: Reader, asked: str, moment: datetime | int | None) -> AsOf:
@@ -207,50 +231,49 @@ def _is_resources(entry: Entry) -> bool:
     return not entry.stream.startswith(("requests/", "tokens/", "clients/"))
 
 
-def _about(reader: Reader, candidate: Candidate, size: int) -> list[Entry]:
-    """Everything a story needs: what is about the resource, about the groups it was in, and the first entries
-    of their requests, which hold the full cause."""
-    found = [*_own(reader, candidate, size), *_elsewhere(reader, candidate, size)]
-    firsts = {first_position(entry) for entry in found} - {entry.position for entry in found}
-    found += reader.at(firsts) if firsts else []
-    return sorted(found, key=_position)
+def _told(reader: Reader, candidate: Candidate, count: int, before: int, size: int) -> Told:
+    entries = _newest(reader, candidate, count + _LOOKED_BACK, before)
+    firsts = {first_position(entry) for entry in entries} - {entry.position for entry in entries}
+    named = {p for _, _, *ends in _names_of(reader, [candidate.id]) for p in ends if p is not None and p < size}
+    about = reader.at(firsts | named)
+    told = requests_told(sorted([*entries, *about], key=_position))
+    changes = marked([change(entry, _group_names(reader, entries)) for entry in entries], told)
+    page = changes[-count:]
+    return Told(
+        id=candidate.id,
+        resource=candidate.resource,
+        resource_type=type_name(candidate.resource, about),
+        present=candidate.present,
+        names=names_held(about, candidate.id),
+        changes=page,
+        requests=in_requests(page, told),
+        next_before=page[0].position if len(changes) > len(page) else None,
+    )
 
 
-def _own(reader: Reader, candidate: Candidate, size: int) -> list[Entry]:
-    """What the resource's stream holds, of a group's what is about the group."""
-    then = reader.version_at(candidate.stream, Position(size))
-    return [] if then is None else list(Ledger.of(reader).events.get(candidate.stream, lte=then[0]))
+def _newest(reader: Reader, candidate: Candidate, count: int, before: int) -> list[Entry]:
+    """The newest entries about a resource before a position, in order: of its stream, and of all others.
+
+    What is about a group is its own, but not its members.
+    """
+    then = reader.version_at(candidate.stream, Position(before))
+    own = Ledger.of(reader).events.get(candidate.stream, lte=then[0], desc=True, limit=count) if then else ()
+    elsewhere = reader.selected(_ELSEWHERE, candidate.id, candidate.stream, before, count)
+    return sorted([*own, *elsewhere], key=_position)[-count:]
 
 
-def _elsewhere(reader: Reader, candidate: Candidate, size: int, kind: str = "") -> list[Entry]:
-    """What other streams (of one kind) hold about the resource, and what is about the groups it was in."""
-    until = Position(size)
-    about = reader.about(candidate.id, until=until, elsewhere_than=candidate.stream, kind=kind)
-    group_ids = {entry.stream[7:] for entry in about if entry.stream.startswith("groups/")}
-    return sorted([*about, *(reader.about(*group_ids, until=until) if group_ids else ())], key=_position)
+def _group_names(reader: Reader, entries: Iterable[Entry]) -> GroupNames:
+    """The names, ever, of the groups whose streams the entries are of."""
+    group_ids = {entry.stream[7:] for entry in entries if entry.stream.startswith("groups/")}
+    return GroupNames(reader.at({since for _, kind, since, _ in _names_of(reader, group_ids) if kind == "displayName"}))
+
+
+def _names_of(reader: Reader, ids: Iterable[str]) -> list[tuple[Any, ...]]:
+    return names_of(reader.connection, reader.tenant, ids)
 
 
 def _position(entry: Entry) -> int:
     return entry.position
-
-
-def _told(candidate: Candidate, entries: Sequence[Entry]) -> Told:
-    own = [entry for entry in entries if _is_about(entry, candidate)]
-    names, told = GroupNames(entries), requests_told(entries)
-    changes = marked([change(entry, names) for entry in own], told)
-    return Told(
-        id=candidate.id,
-        resource=candidate.resource,
-        resource_type=type_name(candidate.resource, own),
-        present=candidate.present,
-        names=names_held(own, candidate.id),
-        changes=changes,
-        requests=in_requests(changes, told),
-    )
-
-
-def _is_about(entry: Entry, candidate: Candidate) -> bool:
-    return entry.stream == candidate.stream or entry.subject_id == candidate.id
 
 
 def _shown(reader: Reader, candidate: Candidate, size: int, resource_type: ResourceType) -> Shown:
@@ -271,10 +294,11 @@ def _shown(reader: Reader, candidate: Candidate, size: int, resource_type: Resou
 
 
 def _groups_held(reader: Reader, candidate: Candidate, size: int) -> list[GroupHeld]:
-    # Not what a client repeats of it every cycle without effect.
-    entries = _elsewhere(reader, candidate, size, kind="groups/")
-    held = groups_held(entries, candidate.id, GroupNames(entries))
-    return [membership for membership in held if membership.to_position is None]
+    parameters = {"tenant": reader.tenant.tenant_id, "id": candidate.id, "size": size}
+    rows = reader.connection.execute(_HELD, parameters).fetchall()
+    named = {since for _, kind, since, _ in _names_of(reader, {row[0] for row in rows}) if kind == "displayName"}
+    names = GroupNames(reader.at(named))
+    return [GroupHeld(group_id, names.at(group_id, size - 1), *since) for group_id, *since in rows]
 
 
 def _state(reader: Reader, candidate: Candidate, version: Version) -> User | Group | None:

@@ -24,6 +24,7 @@ from domain.events import (
 from domain.schemas import STANDARD
 from ledger.entry import BulkOperation, Cause, Entry, Erased, Received
 from projections.attributes import flat
+from projections.names import NAMING
 from projections.requests import NO_CAUSE
 
 _ACTIVITY_ID = re.compile(r"ActivityId:\s*([0-9a-f-]{36})", re.IGNORECASE)
@@ -278,7 +279,7 @@ def _settings(change: Change) -> list[tuple[tuple[str, str], Any]]:
 
 
 def names_held(entries: Iterable[Entry], resource_id: str) -> list[NameHeld]:
-    """Return every userName, externalId and displayName the resource had, oldest first."""
+    """Return every name that the resource had and can be asked for by, oldest first."""
     held: list[NameHeld] = []
     open_at: dict[str, int] = {}  # kind → index in `held`
 
@@ -294,65 +295,20 @@ def names_held(entries: Iterable[Entry], resource_id: str) -> list[NameHeld]:
             held.append(NameHeld(kind, value, entry.position, entry.recorded_at))
 
     for entry in entries:
-        if entry.stream.partition("/")[2] != resource_id:
+        stream_kind, _, stream_id = entry.stream.partition("/")
+        if stream_id != resource_id:
             continue
+        kinds = NAMING.get(stream_kind, NAME_ATTRIBUTES)
         match entry.event:
             case UserCreated(resource=resource) | GroupCreated(resource=resource) | ResourceCreated(resource=resource):
-                for kind in NAME_ATTRIBUTES:
+                for kind in kinds:
                     begin(kind, resource.get(kind), entry)
-            case AttributeChanged(attribute, _, after) if attribute in NAME_ATTRIBUTES:
+            case AttributeChanged(attribute, _, after) if attribute in kinds:
                 begin(attribute, after, entry)
         if entry.event_type in DELETIONS:
             for kind in list(open_at):
                 end(kind, entry)
     return held
-
-
-def groups_held(entries: Iterable[Entry], member_id: str, names: GroupNames) -> list[GroupHeld]:
-    """Return every direct membership the user or group had, oldest first.
-
-    A group's deletion ends its memberships without an entry for each, so the entries of every group the
-    member was in belong to what is given.
-    """
-    held: list[GroupHeld] = []
-    open_at: dict[str, int] = {}  # group id → index in `held`
-    for entry in entries:
-        if not entry.stream.startswith("groups/"):
-            continue
-        group_id = entry.stream[7:]
-        if entry.event_type == "MembershipAdded" and entry.subject_id == member_id:
-            open_at[group_id] = len(held)
-            held.append(GroupHeld(group_id, "", entry.position, entry.recorded_at))
-        elif group_id in open_at and _ends(entry, member_id):
-            index = open_at.pop(group_id)
-            held[index] = _ended(held[index], entry)
-    return [_named(membership, names) for membership in held]
-
-
-def _ends(entry: Entry, member_id: str) -> bool:
-    return entry.event_type == "GroupDeleted" or (
-        entry.event_type == "MembershipRemoved" and entry.subject_id == member_id
-    )
-
-
-def _ended(membership: GroupHeld, entry: Entry) -> GroupHeld:
-    explicit = entry.event.explicit if isinstance(entry.event, MembershipRemoved) else False
-    return GroupHeld(
-        membership.group_id, "", membership.from_position, membership.from_at,
-        entry.position, entry.recorded_at, entry.event_type, explicit, entry.request_id,
-    )  # fmt: skip
-
-
-def _named(membership: GroupHeld, names: GroupNames) -> GroupHeld:
-    until = membership.to_position
-    name = names.at(membership.group_id, until if until is not None else _EVER)
-    return GroupHeld(
-        membership.group_id, name, membership.from_position, membership.from_at, membership.to_position,
-        membership.to_at, membership.ended_by, membership.explicit, membership.ended_in,
-    )  # fmt: skip
-
-
-_EVER = 2**63
 
 
 def in_requests(changes: Iterable[Change], told: Mapping[str, RequestTold]) -> dict[str, RequestTold]:

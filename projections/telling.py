@@ -13,7 +13,7 @@ from projections.words import change, counted, group, overwrote, plain, request_
 
 
 def history(told: History) -> str:
-    """Every entry about the subject in order, old values and new."""
+    """The newest entries about the subject in order, old values and new."""
     return "\n".join("\n".join(_history(one)) + "\n" for one in told.histories)
 
 
@@ -32,6 +32,8 @@ def _history(told: Told) -> Iterator[str]:
             yield f"      {overwrote(fact.overwrote)}"
         for attribute, assigned in fact.resource.items():
             yield f"      {short(attribute)}: {value(assigned)}"
+    if told.next_before is not None:
+        yield f"  Older ones: --before {told.next_before}"
 
 
 def as_of(told: AsOf) -> str:

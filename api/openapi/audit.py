@@ -37,6 +37,10 @@ _RUNS: Json = {
     "client": {"type": "string", "minLength": 1, "description": "Only of the client with this id or label."},
     **_SINCE_UNTIL,
 }
+_HISTORY: Json = {
+    "count": {**_NUMBER, "description": "Of entries at most, the newest.", "default": 100},
+    "before": {**_NUMBER, "description": "Only entries before this position: next_before of a page."},
+}
 _UNMATCHED: Json = {"count": {**_NUMBER, "description": "Of each kind at most.", "default": 50}}
 _WHY: Json = {
     "group": {"type": "string", "description": "Only who put the subject into this group, and who took it out."},
@@ -69,7 +73,9 @@ def audit_paths() -> Json:
             [],
             path_parameter("request", "A request's id."),
         ),
-        "/api/{tenant}/history": _asked("history", "Tell all that is recorded about a subject", "History", _subject()),
+        "/api/{tenant}/history": _asked(
+            "history", "Tell what is recorded about a subject", "History", [*_subject(), *parameters(_HISTORY)]
+        ),
         "/api/{tenant}/users/{subject}": _asked(
             "show", "Show a subject as it was", "AsOf", parameters(_AS_OF), path_parameter("subject", _SUBJECT)
         ),
