@@ -20,6 +20,22 @@ create table resource_versions (
 -- Who ever came, in the order of lists.
 create index resource_versions_in_order on resource_versions (tenant_id, type, from_position) where version = 1;
 
+-- The same as intervals, for whoever asks about more than one moment. While a state holds, `to_position` is the largest
+-- number there is.
+create view resource_states as
+    select c.tenant_id, c.type, c.id, v.from_position,
+           coalesce((select min(n.from_position)
+                       from resource_versions n
+                      where n.tenant_id = v.tenant_id
+                        and n.id = v.id
+                        and n.from_position > v.from_position), 9223372036854775807) as to_position,
+           v.version, c.from_position as created_position, c.recorded_at as created_at, v.recorded_at as modified_at,
+           v.active, v.document, v.search
+      from resource_versions c
+      join resource_versions v on v.tenant_id = c.tenant_id and v.id = c.id
+     where c.version = 1
+       and v.document is not null;
+
 -- The version that a stream had at a position, which is not before that of the version `known`. By halves, since
 -- positions grow along a stream: a group with a hundred thousand memberships costs seventeen looks, not a row each.
 create function stream_version_at(tenant integer, stream_asked text, known integer, at bigint) returns integer
@@ -119,7 +135,8 @@ $$;
 do $$
 begin
     grant select, insert, update, delete on resource_versions to scim_ledger_app;
-    grant select on resource_versions to scim_ledger_read;
+    grant select on resource_states to scim_ledger_app;
+    grant select on resource_versions, resource_states to scim_ledger_read;
 exception
     when undefined_object or insufficient_privilege then
         raise warning 'privileges were not granted: the roles of scim-ledger are missing here';

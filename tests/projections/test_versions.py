@@ -132,6 +132,27 @@ def test_the_population_of_a_company_at_any_time_is_what_its_entries_add_up_to(c
     assert members == [list(each.members) for each in directory.groups]
 
 
+def test_states_are_intervals_without_gaps_from_creation_to_deletion(company: Reader) -> None:
+    """The view says of every state what the table's rows say together."""
+    rows = company.connection.execute(
+        "select id, from_position, version, recorded_at, document is null from resource_versions "
+        "where tenant_id = %s order by id, from_position",
+        (company.tenant.tenant_id,),
+    ).fetchall()
+    expected, first = [], rows[0]
+    for row, following in zip(rows, [*rows[1:], (None,) * 5], strict=True):
+        first = row if row[2] == 1 else first
+        if not row[4]:
+            ends = following[1] if following[0] == row[0] else 2**63 - 1
+            expected.append((row[0], row[1], ends, row[2], first[1], first[3], row[3]))
+    told = company.connection.execute(
+        "select id, from_position, to_position, version, created_position, created_at, modified_at "
+        "from resource_states where tenant_id = %s order by id, from_position",
+        (company.tenant.tenant_id,),
+    ).fetchall()
+    assert told == expected
+
+
 # --- plans
 
 
