@@ -72,6 +72,10 @@ $$;
 -- The tables as they were after the entry at a position. Postgres puts these functions' texts into the statements
 -- that name them, so conditions reach the indexes, and columns that nobody asks for are not computed. They return rows
 -- of types of their own because only those keep a column's collation: another one sorts otherwise and uses no index.
+create type state_then as (
+    tenant_id integer, type text collate "C", id uuid, version integer, created_position bigint,
+    created_at timestamptz, modified_at timestamptz, active boolean, document bytea, search jsonb
+);
 create type user_then as (
     tenant_id integer, id uuid, version integer, created_position bigint, created_at timestamptz,
     modified_at timestamptz, active boolean, document bytea, search jsonb, user_name_sorted text collate "C",
@@ -86,9 +90,10 @@ create type membership_then as (
     to_position bigint
 );
 
-create function users_at(tenant integer, at bigint) returns setof user_then language sql stable as $$
-    select c.tenant_id, c.id, v.version, c.from_position, c.recorded_at, v.recorded_at, v.active, v.document, v.search,
-           left(v.search ->> 'userName', 200) collate "C", c.type
+-- Everybody who was there: of each who had come by then the newest state, unless that is a deletion.
+create function states_at(tenant integer, at bigint) returns setof state_then language sql stable as $$
+    select c.tenant_id, c.type, c.id, v.version, c.from_position, c.recorded_at, v.recorded_at, v.active, v.document,
+           v.search
       from resource_versions c
      cross join lateral (select s.version, s.recorded_at, s.active, s.document, s.search
                            from resource_versions s
@@ -98,29 +103,24 @@ create function users_at(tenant integer, at bigint) returns setof user_then lang
                           order by s.from_position desc
                           limit 1) v
      where c.tenant_id = tenant
-       and c.type <> 'Group'
        and c.version = 1
        and c.from_position <= at
        and v.document is not null
 $$;
 
+create function users_at(tenant integer, at bigint) returns setof user_then language sql stable as $$
+    select s.tenant_id, s.id, s.version, s.created_position, s.created_at, s.modified_at, s.active, s.document,
+           s.search, left(s.search ->> 'userName', 200) collate "C", s.type
+      from states_at(tenant, at) s
+     where s.type <> 'Group'
+$$;
+
 -- A group's version and time count its memberships, as they do in the table.
 create function groups_at(tenant integer, at bigint) returns setof group_then language sql stable as $$
-    select c.tenant_id, c.id, stream_version_at(c.tenant_id, 'groups/' || c.id, v.version, at), c.from_position,
-           c.recorded_at, stream_modified_at(c.tenant_id, 'groups/' || c.id, v.version, at), v.document, v.search
-      from resource_versions c
-     cross join lateral (select s.version, s.document, s.search
-                           from resource_versions s
-                          where s.tenant_id = c.tenant_id
-                            and s.id = c.id
-                            and s.from_position <= at
-                          order by s.from_position desc
-                          limit 1) v
-     where c.tenant_id = tenant
-       and c.type = 'Group'
-       and c.version = 1
-       and c.from_position <= at
-       and v.document is not null
+    select s.tenant_id, s.id, stream_version_at(s.tenant_id, 'groups/' || s.id, s.version, at), s.created_position,
+           s.created_at, stream_modified_at(s.tenant_id, 'groups/' || s.id, s.version, at), s.document, s.search
+      from states_at(tenant, at) s
+     where s.type = 'Group'
 $$;
 
 -- As memberships were, those that were open then are open here.

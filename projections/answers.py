@@ -58,6 +58,7 @@ select m.group_id::text, m.from_position, e.recorded_at
    and m.from_position < %(size)s
    and (m.to_position is null or m.to_position >= %(size)s)
  order by m.from_position
+ limit %(count)s
 """
 
 
@@ -293,9 +294,13 @@ def _shown(reader: Reader, candidate: Candidate, size: int, resource_type: Resou
     )
 
 
+def memberships_held(reader: Reader, member_id: str, size: int, *, count: int | None = None) -> list[tuple[Any, ...]]:
+    """Return the direct memberships that somebody had at a size of the ledger: (group id, position, time) of each."""
+    return reader.found(_HELD, id=member_id, size=size, count=count)
+
+
 def _groups_held(reader: Reader, candidate: Candidate, size: int) -> list[GroupHeld]:
-    parameters = {"tenant": reader.tenant.tenant_id, "id": candidate.id, "size": size}
-    rows = reader.connection.execute(_HELD, parameters).fetchall()
+    rows = memberships_held(reader, candidate.id, size)
     named = {since for _, kind, since, _ in _names_of(reader, {row[0] for row in rows}) if kind == "displayName"}
     names = GroupNames(reader.at(named))
     return [GroupHeld(group_id, names.at(group_id, size - 1), *since) for group_id, *since in rows]

@@ -4,10 +4,8 @@ Somebody who never came to be has a story too: the requests that were refused.
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
-import psycopg
 from msgspec import Struct
 
 from ledger.reader import Reader
@@ -167,7 +165,7 @@ def _with_kin(reader: Reader, gathered: list[Evidence], size: int) -> tuple[list
 
 def _absent(reader: Reader, subject: str, size: int, now: datetime) -> Absent:
     refusals = refused_by_name(reader, subject, size)
-    latest = _rows(reader, _LATEST_SOFTWARE, {})
+    latest = reader.found(_LATEST_SOFTWARE)
     software, recorded_until = latest[0] if latest else ("", None)
     if refusals:
         software = refusals[0].user_agent
@@ -212,11 +210,6 @@ def _others(reader: Reader, gathered: list[Evidence]) -> list[Other]:
         for user_id in evidence.burst.user_ids
         if user_id != evidence.id
     ][:_OTHERS_MAX]
-    rows = _rows(reader, _OTHERS, {"ids": ids}) if ids else []
+    rows = reader.found(_OTHERS, ids=ids) if ids else []
     there = {row[0]: Other(row[0], str(resource_of(bytes(row[1])).get("userName", "")), row[2]) for row in rows}
     return [there.get(user_id, Other(user_id, "", False)) for user_id in dict.fromkeys(ids)]
-
-
-def _rows(reader: Reader, query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-    with psycopg.Cursor(reader.connection) as cursor:
-        return cursor.execute(query.encode(), {"tenant": reader.tenant.tenant_id, **parameters}).fetchall()

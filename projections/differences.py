@@ -281,9 +281,7 @@ class Differences:
         return {resource_id: _name(kind, resource_of(document)) for resource_id, kind, document in rows}
 
     def _rows(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        return self._reader.connection.execute(
-            query, {"tenant": self._reader.tenant.tenant_id, **parameters}
-        ).fetchall()
+        return self._reader.found(query, **parameters)
 
 
 def _resource(

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import psycopg
 from msgspec.structs import replace
 
 from ledger.entry import Entry
 from ledger.reader import Reader
+from projections.answers import memberships_held
 from projections.entra import EntraRow, entra_told
 from projections.evidence import (
     BURST_MIN,
@@ -72,18 +72,6 @@ select stream, event_type, position, recorded_at
    and position < %(size)s
  order by position
  limit 500
-"""
-
-_HELD = """
-select m.group_id::text, m.from_position, f.recorded_at
-  from memberships m
-  join entries f on f.tenant_id = m.tenant_id and f.position = m.from_position
- where m.tenant_id = %(tenant)s
-   and m.member_id = %(id)s::uuid
-   and m.to_position is null
-   and m.from_position < %(size)s
- order by m.from_position
- limit %(count)s
 """
 
 _ENDED = """
@@ -259,7 +247,7 @@ class _Gathering:
         turns = [entry for entry in self._entries() if entry.event_type in ("Deactivated", "Reactivated")]
         if not turns or turns[-1].event_type == "Reactivated":
             return
-        if self._rows(_NOT_INACTIVE, {"id": self.id}):
+        if self.reader.found(_NOT_INACTIVE, id=self.id):
             changes = (self.candidate.stream, turns[-1].position, self.size, _CHANGES_MAX)
             self._open(self.reader.selected(_CHANGES_SINCE, *changes))
 
@@ -295,9 +283,8 @@ class _Gathering:
     # The directory's intervals.
 
     def _memberships(self) -> tuple[list[GroupHeld], list[GroupHeld]]:
-        parameters = {"id": self.id, "size": self.size}
-        held = self._rows(_HELD, parameters | {"count": _HELD_MAX})
-        ended = self._rows(_ENDED, parameters | {"count": _ENDED_MAX})[::-1]
+        held = memberships_held(self.reader, self.id, self.size, count=_HELD_MAX)
+        ended = self.reader.found(_ENDED, id=self.id, size=self.size, count=_ENDED_MAX)[::-1]
         self._open(self.reader.at({row[3] for row in ended} - self.seen.keys()))
         group_ids = sorted({row[0] for row in (*held[:_LISTED], *ended)})
         if group_ids:
@@ -322,15 +309,12 @@ class _Gathering:
 
     # The catch-up projections.
 
-    def _rows(self, query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-        return _rows(self.reader, query, parameters)
-
     def _names_of(self, ids: list[str]) -> list[tuple[Any, ...]]:
         return names_of(self.reader.connection, self.reader.tenant, ids)
 
     def _refusals(self, names: Sequence[NameHeld]) -> list[Refusal]:
         parameters = {"id": self.id, "size": self.size, "count": _REFUSALS_MAX}
-        aimed = [_refusal(row) for row in self._rows(_REFUSED, parameters)]
+        aimed = [_refusal(row) for row in self.reader.found(_REFUSED, **parameters)]
         latest = [(name.kind, name.value) for name in names if name.kind in self._naming()][-_NAMES_MAX:]
         known = {each.position for each in aimed}
         named = [each for each in _by_name(self.reader, latest, self.size) if each.position not in known]
@@ -363,7 +347,7 @@ class _Gathering:
         body = self.reader.received(newest.request_id) if newest is not None else None
         for kind, name in names_in(body) if body else ():
             parameters = {"kind": kind, "key": key_of(kind, name), "id": self.id}
-            for (holder,) in self._rows(_HOLDER, parameters):
+            for (holder,) in self.reader.found(_HOLDER, **parameters):
                 return name, holder
         return None
 
@@ -371,13 +355,13 @@ class _Gathering:
         if self.candidate.resource != "users":
             return []
         kinds: dict[str, list[str]] = {}
-        for kin_id, kind in self._rows(_KIN, {"id": self.id, "size": self.size}):
+        for kin_id, kind in self.reader.found(_KIN, id=self.id, size=self.size):
             if kind not in kinds.setdefault(kin_id, []):
                 kinds[kin_id].append(kind)
         if not kinds:
             return []
         streams = [f"users/{kin_id}" for kin_id in kinds]
-        turns = self._rows(_KIN_TURNS, {"streams": streams, "ends": list(_ENDS), "size": self.size})
+        turns = self.reader.found(_KIN_TURNS, streams=streams, ends=list(_ENDS), size=self.size)
         return [kin for kin_id in kinds if (kin := _kin(kin_id, kinds[kin_id], turns)) is not None]
 
     def _burst(self, turns: Turns) -> Burst | None:
@@ -388,12 +372,13 @@ class _Gathering:
         around = {"token": step.request.token_id, "size": self.size, "count": _BURST_MAX + 1}
         before = {"since": step.at - BURST_WINDOW, "until": step.at}
         after = {"since": step.at, "until": step.at + BURST_WINDOW}
-        earlier, later = self._rows(_LEFT_BEFORE, around | before), self._rows(_LEFT_AFTER, around | after)
+        earlier = self.reader.found(_LEFT_BEFORE, **around, **before)
+        later = self.reader.found(_LEFT_AFTER, **around, **after)
         burst = densest(earlier[::-1] + later, step.at)
         if burst is None or burst.count < BURST_MIN:
             return burst
         asked = {"token": step.request.token_id, "position": burst.positions[0]}
-        population = next((active for (active,) in self._rows(_POPULATION, asked)), 0)
+        population = next((active for (active,) in self.reader.found(_POPULATION, **asked)), 0)
         return replace(burst, population=population, capped=max(len(earlier), len(later)) > _BURST_MAX)
 
     def _use(self, turns: Turns) -> ClientUse | None:
@@ -401,11 +386,11 @@ class _Gathering:
         if step is None or step.request is None or step.request.token_id in ("", OPERATOR):
             return None
         asked = {"token": step.request.token_id, "position": step.position, "count": _RUNS_MAX}
-        runs = [RunSeen(*row) for row in self._rows(_RUNS_UNTIL, asked)]
+        runs = [RunSeen(*row) for row in self.reader.found(_RUNS_UNTIL, **asked)]
         if not runs:
             return None
-        ((first_at,),) = self._rows(_FIRST_RUN, asked)
-        ((began,),) = self._rows(_BEGAN, {})
+        ((first_at,),) = self.reader.found(_FIRST_RUN, **asked)
+        ((began,),) = self.reader.found(_BEGAN)
         return ClientUse(first_at, began, runs)
 
     def _entra(self, turns: Turns) -> list[EntraRow]:
@@ -484,7 +469,7 @@ def _by_name(reader: Reader, names: Iterable[tuple[str, str]], size: int) -> lis
     ids = [found for kind, name in names if (found := _name_id(reader, kind, name))]
     if not ids:
         return []
-    rows = _rows(reader, _REFUSED_BY_NAME, {"names": ids, "size": size, "count": _REFUSALS_MAX})
+    rows = reader.found(_REFUSED_BY_NAME, names=ids, size=size, count=_REFUSALS_MAX)
     return [_refusal(row, named=True) for row in rows]
 
 
@@ -508,9 +493,3 @@ def _kin(kin_id: str, kinds: list[str], turns: Iterable[tuple[Any, ...]]) -> Kin
 
 
 _STRENGTH = ["externalId", "userName", MAIL]
-
-
-def _rows(reader: Reader, query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-    with psycopg.Cursor(reader.connection) as cursor:
-        bound = {"tenant": reader.tenant.tenant_id, **parameters}
-        return cursor.execute(query.encode(), bound).fetchall()

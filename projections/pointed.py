@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import psycopg
 from msgspec import Struct
 
 from ledger.reader import Reader
@@ -65,7 +64,7 @@ def about_group(reader: Reader, candidate: Candidate, asked: str, size: int) -> 
     if not group_ids:
         raise NoSuchSubject(reader.tenant, asked)
     parameters = {"groups": group_ids, "id": candidate.id, "size": size, "count": _NEWEST}
-    rows = _rows(reader, _SPELLS, parameters)[::-1]
+    rows = reader.found(_SPELLS, **parameters)[::-1]
     named = {row[2] for row in names_of(reader.connection, reader.tenant, [*group_ids, candidate.id])}
     ends = {position for row in rows for position in row[1:] if position is not None and position < size}
     entries = {entry.position: entry for entry in reader.at(ends | named)}
@@ -111,9 +110,3 @@ def about_attribute(reader: Reader, candidate: Candidate, asked: str, size: int)
 
 def _called(own: Sequence[Any], candidate: Candidate) -> str:
     return last_name(names_held(own, candidate.id), candidate.resource) or candidate.id
-
-
-def _rows(reader: Reader, query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-    with psycopg.Cursor(reader.connection) as cursor:
-        bound = {"tenant": reader.tenant.tenant_id, **parameters}
-        return cursor.execute(query.encode(), bound).fetchall()

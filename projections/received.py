@@ -3,7 +3,6 @@
 from datetime import datetime
 
 import msgspec
-import psycopg
 from msgspec import Struct
 
 from ledger.reader import Reader
@@ -54,10 +53,8 @@ class RequestShown(Struct, frozen=True):
 def show_request(reader: Reader, request_id: str) -> RequestShown:
     """Return what is recorded of a request. Raises NoSuchRequest."""
     read_up_to(reader, "trail")
-    with psycopg.Cursor(reader.connection) as cursor:
-        last = request_id[:-4] + "ffff" if request_id.endswith("0000") else request_id
-        parameters = {"tenant": reader.tenant.tenant_id, "request": request_id, "last": last, "count": _OPERATIONS_MAX}
-        runs = cursor.execute(_RUNS.encode(), parameters).fetchall()
+    last = request_id[:-4] + "ffff" if request_id.endswith("0000") else request_id
+    runs = reader.found(_RUNS, request=request_id, last=last, count=_OPERATIONS_MAX)
     if not runs:
         raise NoSuchRequest(
             f"no request {request_id} is recorded; requests that only read, and those without a valid token, are not"

@@ -167,7 +167,7 @@ def histories(reader: Reader, situation: Situation) -> Iterator[dict[str, Any]]:
     """The requests of the history of everybody whom a situation is about; a refused POST has nobody."""
     for subject_id in situation.subject_ids:
         if subject_id:
-            yield from (each.requests for each in history(reader, subject_id).histories)
+            yield from (each.requests for each in history(reader, subject_id, count=1_000).histories)
     for step in situation.steps:
         if not step.subject_id:
             (entry,) = reader.at([step.position])
