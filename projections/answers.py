@@ -238,7 +238,8 @@ def _told(reader: Reader, candidate: Candidate, count: int, before: int, size: i
     named = {p for _, _, *ends in _names_of(reader, [candidate.id]) for p in ends if p is not None and p < size}
     about = reader.at(firsts | named)
     told = requests_told(sorted([*entries, *about], key=_position))
-    changes = marked([change(entry, _group_names(reader, entries)) for entry in entries], told)
+    names = _group_names(reader, entries)
+    changes = marked([change(entry, names) for entry in entries], told)
     page = changes[-count:]
     return Told(
         id=candidate.id,

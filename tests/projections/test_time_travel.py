@@ -135,12 +135,13 @@ def test_history_opens_what_a_page_needs(ask: Ask, monkeypatch: pytest.MonkeyPat
         told.unchanged("PATCH", f"/Users/{ADA}", ADA)
         told.unchanged("PATCH", f"/Groups/{FINANCE}", FINANCE)
     reader = ask.written(told)
-    opened = []
-    payload = Reader._payload
+    opened, asked = [], []
+    payload, execute = Reader._payload, psycopg.Cursor.execute
     monkeypatch.setattr(Reader, "_payload", lambda self, row: opened.append(row) or payload(self, row))
+    monkeypatch.setattr(psycopg.Cursor, "execute", lambda self, *a, **b: asked.append(a) or execute(self, *a, **b))
     (ada,) = history(reader, "ada", count=10).histories
     assert len(ada.changes) == 10 and ada.next_before == ada.changes[0].position
     assert ada.names[0].value == "ada"
     (now,) = as_of(reader, "ada", None).resources
     assert [held.group_name for held in now.groups] == ["Finance"]
-    assert len(opened) < 500
+    assert len(opened) < 500 and len(asked) < 60
