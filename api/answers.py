@@ -104,6 +104,14 @@ def group_bytes(
     return _selected(_compose(base, resource_type, group, derived), selection)
 
 
+def resource_bytes(
+    base: str, resource_type: ResourceType, stored: StoredResource, edges: list[Any], selection: Selection | None
+) -> bytes:
+    """Return a group or a user as JSON. edges: the members or the groups, as for these."""
+    shown = group_bytes if resource_type.has_members else user_bytes
+    return shown(base, resource_type, stored, edges, selection)
+
+
 def _compose(base: str, resource_type: ResourceType, stored: StoredResource, derived: bytes) -> bytes:
     created = time_text(stored.created_at)
     modified = created if stored.modified_at == stored.created_at else time_text(stored.modified_at)

@@ -1,47 +1,84 @@
 """/api/{tenant}: the auditors' and admins' questions, in JSON; a token with the scope `audit` asks them."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
 
-import anyio
-import anyio.to_thread
 import msgspec
 from litestar import MediaType, Request, Response, get
+from litestar.response import Stream
 
 from api.caller import Caller
-from api.service import Service
+from api.service import ANSWER_S, Service
 from domain.errors import InvalidValue, ScimError, Unavailable
-from ledger.connections import DatabaseUnreachable
+from domain.ids import is_id
 from ledger.reader import Reader
 from ledger.writer import Unreachable
-from projections import answers, entra_report, words
+from projections import answers, entra_report, received
+from projections import asking as why_asking
+from projections.difference_words import as_json
+from projections.differences import Differences, moments
 from projections.log import ACTIONS, STATUSES, NoSuchRun
-from projections.moments import moment
-from projections.subjects import NoSuchSubject
+from projections.moments import moment, past_moment
+from projections.subjects import NoSuchSubject, absence
+from projections.whole import story
 
-ANSWER_S = 60.0
 _COUNT = 50  # Of what a page shows, where nobody says.
 _encode = msgspec.json.Encoder().encode
 Asked = Request[Any, Any, Any]
 Work = Callable[[Service, Caller], Any]
+_Answer = TypeVar("_Answer")
 
 
 @get("/api/{slug:str}/why", media_type=MediaType.JSON)
 async def why(request: Asked, slug: str) -> Response[bytes]:
-    """Say why a subject is deprovisioned, or that it is not; `text` is for people."""
+    """Say why a subject is deprovisioned, or is not, or never came; `text` is for people.
 
-    def answer(reader: Reader) -> dict[str, Any]:
-        told = answers.why(reader, _subject(request))
-        text = "\n".join(words.explanation(explanation) for explanation in told.explanations)
-        return {**msgspec.to_builtins(told), "text": text}
+    group, attribute: only about these. id: only of this record. others=true: with the others of a mass change.
+    """
+
+    def answer(reader: Reader) -> Any:
+        about = request.query_params
+        asked = why_asking.Asked(
+            record=_text(about.get("id"), "id") or "",
+            group=_text(about.get("group"), "group") or "",
+            attribute=_text(about.get("attribute"), "attribute") or "",
+            others=_one_of(about.get("others"), "others", ("true", "false")) == "true",
+        )
+        told = why_asking.why(reader, _subject(request), asked)
+        body = {**msgspec.to_builtins(told), "text": story(told)}
+        if told.absent is not None and not told.absent.is_told_of:
+            return Response(
+                _encode({"error": absence(slug, told.subject), **body}), status_code=404, media_type=MediaType.JSON
+            )
+        return body
+
+    return await _answered(request, slug, answer)
+
+
+@get("/api/{slug:str}/requests/{request_id:str}", media_type=MediaType.JSON)
+async def show_request(request: Asked, slug: str, request_id: str) -> Response[bytes]:
+    """Return one request: what was sent, as received, what was decided, what it changed and what was answered."""
+
+    def answer(reader: Reader) -> Any:
+        wanted = request_id.lower()
+        if not is_id(wanted):
+            raise InvalidValue("a request id is a UUID, as why, history and log show it")
+        shown = received.show_request(reader, wanted)
+        return {**msgspec.to_builtins(shown), "text": received.request(shown)}
 
     return await _answered(request, slug, answer)
 
 
 @get("/api/{slug:str}/history", media_type=MediaType.JSON)
 async def history(request: Asked, slug: str) -> Response[bytes]:
-    """Return everything recorded about a subject, in order, old and new values included."""
-    return await _answered(request, slug, lambda reader: answers.history(reader, _subject(request)))
+    """Return the newest entries about a subject, in order, old and new values included: subject, count, before."""
+    asked = request.query_params
+
+    def answer(reader: Reader) -> Any:
+        count, before = (_number(asked.get(name), name) for name in ("count", "before"))
+        return answers.history(reader, _subject(request), count=count or answers.HISTORY_COUNT, before=before)
+
+    return await _answered(request, slug, answer)
 
 
 @get("/api/{slug:str}/users/{subject:str}", media_type=MediaType.JSON)
@@ -108,7 +145,28 @@ async def unmatched(request: Asked, slug: str) -> Response[bytes]:
     return await _answered(request, slug, lambda reader: entra_report.unmatched(reader, count=_count(request)))
 
 
-AUDIT_HANDLERS = [why, history, show, provisioning_log, runs, entra_log, unmatched]
+@get("/api/{slug:str}/diff", media_type=MediaType.JSON)
+async def diff(request: Asked, slug: str) -> Response[bytes] | Stream:
+    """Tell what is different between two moments, `from` and `to` (now without it); streamed."""
+    service: Service = request.app.state.service
+    asked = request.query_params
+
+    async def streamed() -> Stream:
+        caller = await calling(request, slug)
+        caller.require("audit")
+        start, end = past_moment(asked.get("from"), "from"), moment(asked.get("to"), "to")
+        standings = await service.ask(caller, lambda reader: moments(reader, start, end))
+
+        def tell(reader: Reader) -> Iterator[bytes]:
+            with Differences(reader, caller.types, *standings).opened() as differences:
+                yield from as_json(slug, differences)
+
+        return Stream(service.stream(caller, tell), media_type=MediaType.JSON)
+
+    return await _or_failure(streamed())
+
+
+AUDIT_HANDLERS = [why, show_request, history, show, provisioning_log, runs, entra_log, unmatched, diff]
 
 
 async def _answered(request: Asked, slug: str, answer: Callable[[Reader], Any]) -> Response[bytes]:
@@ -138,14 +196,23 @@ async def answered(request: Asked, slug: str, scope: str, work: Work) -> Respons
 
 async def answering(told: Awaitable[Any]) -> Response[bytes]:
     """Answer with what comes of it; every failure is JSON with one sentence."""
+
+    async def encoded() -> Response[bytes]:
+        answer = await told
+        return answer if isinstance(answer, Response) else Response(_encode(answer), media_type=MediaType.JSON)
+
+    return await _or_failure(encoded())
+
+
+async def _or_failure(answer: Awaitable[_Answer]) -> _Answer | Response[bytes]:
     try:
-        return Response(_encode(await told), media_type=MediaType.JSON)
-    except (NoSuchSubject, NoSuchRun) as error:
+        return await answer
+    except (NoSuchSubject, NoSuchRun, received.NoSuchRequest) as error:
         return _failed(404, str(error))
     except ScimError as error:
         return _failed(error.status, error.detail, error.headers)
-    except (Unreachable, DatabaseUnreachable, TimeoutError):
-        unavailable = Unavailable(2, "the database cannot be reached, or does not answer in time")
+    except Unreachable as error:
+        unavailable = Unavailable(2, str(error))
         return _failed(503, unavailable.detail, unavailable.headers)
 
 
@@ -160,9 +227,9 @@ async def calling(request: Asked, slug: str) -> Caller:
 
 
 async def in_thread(request: Asked, caller: Caller, work: Work, *, answer_s: float = ANSWER_S) -> Any:
-    """Work in a thread. Raises TimeoutError, and what the work raises."""
-    with anyio.fail_after(answer_s):
-        return await anyio.to_thread.run_sync(work, request.app.state.service, caller, abandon_on_cancel=True)
+    """Work in a thread. Raises Unreachable, also when it takes too long, and what the work raises."""
+    service: Service = request.app.state.service
+    return await service.within(lambda: work(service, caller), answer_s)
 
 
 def _failed(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response[bytes]:

@@ -135,6 +135,7 @@ class Run:
         self._done: dict[int, Result] = {}
         self.moved: dict[int, tuple[str, bool]] = {}  # POST → the id that came of it, not as promised; by coming back.
         self._made: set[int] = set()  # Operations that created something.
+        self._refused: set[int] = set()
         self._versions: dict[int, tuple[str, int]] = {}
         self._named: dict[str, None] = {}
 
@@ -159,7 +160,8 @@ class Run:
             answer = await handled(self._service, exchange, task)
             result.status = str(answer.status)
         except ScimError as error:
-            self._draft.take(refused(exchange, error))
+            self._draft.take(refused(exchange.alone(), error))
+            self._refused.add(task.number)
             result.status, result.response = str(error.status), Raw(error_answer(error).body)
         self._done[task.number] = result
         resource_id = self._posted(task, exchange, new_id) if result.succeeded and task.creates else task.resource_id
@@ -224,8 +226,10 @@ class Run:
         refers = {task.number: sorted(task.refers & self._made) for task in self._bulk.tasks}
         order = [places[number] for number in created_first(numbers, refers)]
         job = merged(self._draft, self._bulk.exchange.request_id, order)
-        if (kept := self._bulk.kept) is not None:
-            job.received = ReceivedRequest(kept.wrapped, kept.sealed, [name for name in self._named if is_id(name)])
+        kept = self._bulk.kept
+        if kept is not None and len(self._refused) < len(self._done):  # What is all refused has its parts kept.
+            named = [name for name in self._named if is_id(name)]
+            job.received += (ReceivedRequest(kept.request_id, kept.wrapped, kept.sealed, named),)
         return job
 
     def results(self, appended: Appended) -> list[Result]:

@@ -38,7 +38,7 @@ class DraftService(Service):
 class OperationExchange(Exchange):
     """One operation as its handler sees it: a request of its own, that came with all the others."""
 
-    __slots__ = ("_data", "_new_id", "_query")
+    __slots__ = ("_data", "_new_id", "_query", "_sent")
 
     def __init__(self, whole: Exchange, task: Task, new_id: str, count: int) -> None:
         """whole: the bulk request, its body committed to. new_id: of what it makes. count: of its operations."""
@@ -58,7 +58,7 @@ class OperationExchange(Exchange):
         if operation.version is not None and operation.method != "POST":  # ET-07
             self.headers[b"if-match"] = operation.version.encode()
         self.subjects, self.quirks, self.ignored, self.operations = [], (), (), []
-        self._data, self._new_id, self._query = task.data, new_id, operation.query
+        self._data, self._new_id, self._query, self._sent = task.data, new_id, operation.query, operation.data
 
     @property
     def query(self) -> bytes:
@@ -75,6 +75,12 @@ class OperationExchange(Exchange):
         if len(raw) > bytes_max:
             raise PayloadTooLarge(f"the data of one operation may have {bytes_max} bytes at most")
         return raw
+
+    def alone(self) -> "OperationExchange":
+        """As a request of its own, what it sent being its body: so is a refused one kept, and found by its names."""
+        self.received = None
+        self.body = _encode(self._sent) if self._sent else b""
+        return self
 
 
 async def handled(service: Service, exchange: Exchange, task: Task) -> Answer:

@@ -42,9 +42,9 @@ class Exchange:
     """A request, and what handling it has found out so far, for its cause and its log line."""
 
     __slots__ = (
-        "_receive", "_scope", "_send", "body", "bulk", "caller", "client_address", "headers", "ignored", "method",
-        "operations", "path", "quirks", "received", "received_ns", "request_id", "segments", "started_ns", "subjects",
-        "target", "written",
+        "_receive", "_scope", "_send", "as_of", "body", "bulk", "caller", "client_address", "headers", "ignored",
+        "method", "operations", "path", "quirks", "received", "received_ns", "request_id", "segments", "started_ns",
+        "subjects", "target", "written",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, proxy_hops: int) -> None:
@@ -62,6 +62,7 @@ class Exchange:
         self.request_id = new_request_id(self.received_ns)
         self.caller: Caller | None = None
         self.body = b""
+        self.as_of: str | None = None  # Of a GET: the moment in the past that it asks about.
         self.target: tuple[str, str] | None = None  # (stream, id) of the resource that the path names.
         self.subjects: list[str] = []
         self.quirks: tuple[str, ...] = ()

@@ -23,6 +23,7 @@ class Query(Struct, frozen=True):
     """What a list request asks for. start_index counts from 1. count: None when not said.
 
     cursor: None for a page by index, "" to begin a walk, else where it goes on (RFC 9865).
+    as_of: a time or a position, as it was written; None for now.
     """
 
     filter: str | None
@@ -33,6 +34,7 @@ class Query(Struct, frozen=True):
     sort_by: str | None = None
     sort_order: str | None = None
     cursor: str | None = None
+    as_of: str | None = None
 
     def selection(self, resource_type: ResourceType) -> Selection | None:
         """Which attributes of resources of a type are wanted."""
@@ -98,6 +100,7 @@ def list_query(found: dict[str, str]) -> Query:
         sort_by=found.get("sortby"),
         sort_order=found.get("sortorder"),
         cursor=cursor,
+        as_of=found.get("asof"),
     )
 
 
@@ -114,6 +117,7 @@ def search_query(body: dict[str, Any]) -> Query:
         sort_by=_text(members, "sortBy"),
         sort_order=_text(members, "sortOrder"),
         cursor=cursor,
+        as_of=_moment(members),
     )
 
 
@@ -128,6 +132,11 @@ def _text(members: dict[str, Any], name: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise InvalidSyntax(f"{name} must be a string")
     return value
+
+
+def _moment(members: dict[str, Any]) -> str | None:
+    value = members.get("asof")
+    return str(value) if type(value) is int else _text(members, "asOf")  # A position may come as a number.
 
 
 def _listed(members: dict[str, Any], name: str) -> list[str] | str | None:

@@ -16,6 +16,7 @@ from ledger.codec import encode_cause, encode_payload, seal_payload
 from ledger.entry import Cause, Received
 from ledger.jobs import Job, NewEntry, ReceivedRequest, SubjectKey
 from ledger.vault import Sealer, receive
+from projections.wanted import name_ids
 
 KEPT_BYTES_MAX = 64 * 1024
 KEPT_BYTES_MAX_REFUSED = 4 * 1024
@@ -97,7 +98,9 @@ class Recording:
     def _receive(self, kept_bytes_max: int) -> Received | None:
         if not self.exchange.body:
             return None
-        received, self.job.received = seal_body(self.exchange, self._subjects(), kept_bytes_max)
+        received, kept = seal_body(self.exchange, self._subjects(), kept_bytes_max)
+        if kept is not None:
+            self.job.received = (kept,)
         return received
 
     def _subjects(self) -> list[str]:
@@ -114,7 +117,8 @@ def seal_body(
     sealer, wrapped = caller.vault.request_key(exchange.request_id)
     commitment, sealed = receive(struck(body, caller.types), sealer, exchange.request_id)
     fits = len(body) <= kept_bytes_max
-    return Received(len(body), commitment, fits), ReceivedRequest(wrapped, sealed, subjects) if fits else None
+    kept = ReceivedRequest(exchange.request_id, wrapped, sealed, subjects) if fits else None
+    return Received(len(body), commitment, fits), kept
 
 
 def unchanged(exchange: Exchange, status: int, state_version: int) -> Job:
@@ -125,6 +129,8 @@ def unchanged(exchange: Exchange, status: int, state_version: int) -> Job:
 def refused(exchange: Exchange, error: ScimError, repetitions: int = 0, elapsed_us: int | None = None) -> Job:
     """Return the job of a refused request. elapsed_us: what it took, when it was answered some time ago."""
     recording = Recording(exchange, error.status, elapsed_us=elapsed_us)
+    if len(exchange.body) <= KEPT_BYTES_MAX_REFUSED:
+        exchange.subjects = [*exchange.subjects, *name_ids(recording.caller.tenant.origin, exchange.body)]
     return _about_request(recording, RequestRefused(repetitions), error)
 
 

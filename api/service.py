@@ -1,10 +1,15 @@
 """What every handler needs, made once a process."""
 
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
 
 from api.access import AccessLog, Write
 from api.answers import shows
-from api.caller import Callers
+from api.caller import Caller, Callers
 from api.exchange import Answer
 from api.metrics import Metrics
 from api.turns import Turns
@@ -12,16 +17,20 @@ from domain.errors import Unavailable
 from domain.selections import Selection
 from ledger.batch import Appended
 from ledger.config import Config
-from ledger.connections import Pool
+from ledger.connections import DatabaseUnreachable, Pool
 from ledger.health import HealthCheck
 from ledger.jobs import Job
 from ledger.lookups import Groups, Lookups, StoredResource
+from ledger.reader import Reader
 from ledger.vault import Keys
-from ledger.writer import Conflict, Writer
+from ledger.writer import Conflict, Unreachable, Writer
 from projections.queries import Queries
 
 DECISIONS_MAX = 5
 _BASES_MAX = 10_000
+ANSWER_S = 60.0
+_PIECE_BYTES = 65_536
+Told = TypeVar("Told")
 
 Decide = Callable[[], Awaitable[Job]]
 AnswerTo = Callable[[Appended], Awaitable[Answer]]
@@ -79,6 +88,38 @@ class Service:
             return await answer(appended)
         raise Unavailable(1, "the resource is changing too fast, try again")
 
+    async def ask(self, caller: Caller, question: Callable[[Reader], Told]) -> Told:
+        """Put a question to a tenant's ledger, with a connection of the auditors' pool. Raises as `within`."""
+
+        def answer() -> Told:
+            with self.reading.connection() as connection:
+                return question(Reader(connection, caller.tenant, caller.vault))
+
+        return await self.within(answer)
+
+    async def within(self, work: Callable[[], Told], answer_s: float = ANSWER_S) -> Told:
+        """Work in a thread. Raises Unreachable, also when it takes too long, and what the work raises."""
+        try:
+            with anyio.fail_after(answer_s):
+                return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+        except (DatabaseUnreachable, TimeoutError):
+            raise Unreachable("the database cannot be reached, or does not answer in time") from None
+
+    async def stream(self, caller: Caller, tell: Callable[[Reader], Iterator[bytes]]) -> AsyncIterator[bytes]:
+        """Yield a long answer piece by piece as it is made: in threads, on one connection of the auditors' pool."""
+
+        def pieces() -> Generator[bytes, None, None]:
+            with self.reading.connection() as connection:
+                yield from tell(Reader(connection, caller.tenant, caller.vault))
+
+        told = _gathered(pieces())
+        try:
+            while piece := await anyio.to_thread.run_sync(next, told, b""):
+                yield piece
+        finally:
+            with anyio.CancelScope(shield=True):  # Whoever asked may be gone; the connection has to come back.
+                await anyio.to_thread.run_sync(told.close)
+
     async def close(self) -> None:
         """Let what is queued finish, then close every connection."""
         await self.writer.close()
@@ -86,3 +127,16 @@ class Service:
         await self.queries.close()
         self.reading.close()
         self.granting.close()
+
+
+def _gathered(pieces: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
+    """Join small pieces to larger ones: each costs a change of threads and a call of the server."""
+    waiting = bytearray()
+    with contextlib.closing(pieces):
+        for piece in pieces:
+            waiting += piece
+            if len(waiting) >= _PIECE_BYTES:
+                yield bytes(waiting)
+                waiting.clear()
+        if waiting:
+            yield bytes(waiting)

@@ -253,8 +253,10 @@ async def _play(
             name = await _check(entra, story)
         async with _client(base_url, api_token, "application/json") as client:
             teller.say(f"\nAn auditor asks: why was {name} deprovisioned?", "bold")
-            teller.say(await _why(client, tenant, name))
-    teller.say(_closing(tenant, name, story.asked_about, between, options))
+            answer = await _why(client, tenant, name)
+            teller.say(str(answer["text"]))
+    request_id = answer["explanations"][0]["disabled"]["request_id"]
+    teller.say(_closing(tenant, name, story.asked_about, between, request_id, options))
 
 
 async def _initial_cycle(teller: Teller, entra: Entra, story: Story) -> None:
@@ -314,15 +316,16 @@ async def _check(entra: Entra, story: Story) -> str:
     return str(asked["userName"])
 
 
-async def _why(client: httpx.AsyncClient, tenant: str, name: str) -> str:
-    """Ask the service, and return its answer as it gives it."""
+async def _why(client: httpx.AsyncClient, tenant: str, name: str) -> dict[str, Any]:
+    """Ask the service, and return its answer as it gives it; `text` is what a person reads."""
     answer = await client.get(f"/api/{tenant}/why", params={"subject": name})
     if answer.status_code != 200:
         raise Unexpected(f"why was answered {answer.status_code} instead of 200: {answer.text[:300]}")
-    return str(answer.json()["text"])
+    told: dict[str, Any] = answer.json()
+    return told
 
 
-def _closing(tenant: str, name: str, first_name: str, between: datetime, options: str) -> str:
+def _closing(tenant: str, name: str, first_name: str, between: datetime, request_id: str, options: str) -> str:
     moment = between.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     tail = f"{tenant} {name}"
     more = f" {options}" if options else ""
@@ -330,6 +333,8 @@ def _closing(tenant: str, name: str, first_name: str, between: datetime, options
         "\nEvery request you saw, also the refused one and the one that changed nothing, is an entry in the "
         "ledger now. Try next:\n"
         f"  the same story by the name she had at first:\n    ./scim-ledger why {tenant} {first_name}{more}\n"
+        f"  what exactly was sent when she was disabled, and what was answered:\n"
+        f"    ./scim-ledger request {tenant} {request_id}{more}\n"
         f"  all that ever happened to her, entry by entry:\n    ./scim-ledger history {tail}{more}\n"
         f"  how she was before the two cycles:\n    ./scim-ledger show {tail} --as-of {moment}{more}\n"
         f"  the provisioning log, one line a request:\n    ./scim-ledger log {tenant}{more}"

@@ -97,6 +97,7 @@ def run(arguments: Sequence[str]) -> int:
 def _application() -> App:
     from cli.clients import add_clients
     from cli.entra_log import add_entra_log
+    from cli.past import add_past
     from cli.play import add_plays
     from cli.questions import add_questions
     from cli.schemas import add_schemas
@@ -107,6 +108,7 @@ def _application() -> App:
     add_schemas(app)
     add_questions(app)
     add_entra_log(app)
+    add_past(app)
     add_plays(app)
     return app
 

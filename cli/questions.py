@@ -1,4 +1,4 @@
-"""The verbs that ask: why, history, show, log, runs, replay."""
+"""The verbs that ask: why, request, history, show, log, runs, replay."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +15,7 @@ from cli.verbs import say
 def add_questions(app: App) -> None:
     """Give the application its questions."""
     app.command(why)
+    app.command(request)
     app.command(history)
     app.command(show)
     app.command(log)
@@ -23,50 +24,79 @@ def add_questions(app: App) -> None:
 
 
 def why(
-    tenant: TenantName,
-    subject: str,
-    /,
-    *,
-    json: Json = False,
-    data: Data = None,
-    database_url: DatabaseUrl = None,
-    keys: KeysFolder = None,
-) -> None:
-    """Say why a user is deprovisioned, who asked for it and through which request, or that it is not.
+    tenant: TenantName, subject: str, /, *, group: Flag = None, attribute: Flag = None, id: Flag = None,
+    others: Annotated[bool, Parameter(negative="", show_default=False)] = False, json: Json = False,
+    data: Data = None, database_url: DatabaseUrl = None, keys: KeysFolder = None,
+) -> None:  # fmt: skip
+    """Say why a user is deprovisioned, still active or was never provisioned: who asked, and by which request.
 
-    Exit status: 0 answered (also: not deprovisioned), 1 failed, 2 usage, 3 no such subject.
+    Facts come first, then what they suggest, then where to look at the identity provider, and how to undo it.
+
+    Exit status: 0 answered (also: not deprovisioned), 1 failed, 2 usage, 3 no such subject, and nothing was refused.
 
     Args:
-        subject: userName, externalId or id, held now or ever.
+        subject: userName, externalId or id, held now or ever; a group by displayName too.
+        group: Only tell who put the person into this group, and who took it out.
+        attribute: Only tell who changed this attribute, and whose value that overwrote.
+        id: Of several records with the name, only tell of the one with this id.
+        others: Also name the others of a mass change.
     """
-    from projections import answers, words
+    from projections.asking import Asked, Why
+    from projections.asking import why as put
+    from projections.subjects import absence
+    from projections.whole import story
 
-    def text(told: answers.Why) -> str:
-        return ("\n" + "-" * 72 + "\n\n").join(words.explanation(one) for one in told.explanations)
+    asked = Asked(record=id or "", group=group or "", attribute=attribute or "", others=others)
+    told: list[Why] = []
 
-    ask(tenant, lambda reader: answers.why(reader, subject), text, json, data, database_url, keys)
+    def question(reader: Any) -> Any:
+        told.append(put(reader, subject, asked))
+        return told[0]
+
+    ask(tenant, question, story, json, data, database_url, keys)
+    if told[0].absent is not None and not told[0].absent.is_told_of:
+        raise NoSubject(absence(tenant, subject))
+
+
+def request(
+    tenant: TenantName, request_id: str, /, *, json: Json = False, data: Data = None,
+    database_url: DatabaseUrl = None, keys: KeysFolder = None,
+) -> None:  # fmt: skip
+    """Show one request: exactly what the client sent, what was decided, what it changed, what was answered.
+
+    Exit status: 0 answered, 1 failed, 2 usage, 3 no such request.
+
+    Args:
+        request_id: As every answer and the provisioning log name it.
+    """
+    from domain.ids import is_id
+    from projections import received
+
+    wanted = request_id.strip().lower()
+    if not is_id(wanted):
+        raise Misused("a request id is a UUID, as why, history and log show it")
+    ask(tenant, lambda reader: received.show_request(reader, wanted), received.request, json, data, database_url, keys)
 
 
 def history(
-    tenant: TenantName,
-    subject: str,
-    /,
-    *,
-    json: Json = False,
-    data: Data = None,
-    database_url: DatabaseUrl = None,
-    keys: KeysFolder = None,
-) -> None:
-    """Tell everything that is recorded about a subject, in order, with old values and new.
+    tenant: TenantName, subject: str, /, *, count: int = 100, before: int | None = None, json: Json = False,
+    data: Data = None, database_url: DatabaseUrl = None, keys: KeysFolder = None,
+) -> None:  # fmt: skip
+    """Tell what is recorded about a subject, in order, with old values and new.
 
     Exit status: 0 answered, 1 failed, 2 usage, 3 no such subject.
 
     Args:
         subject: userName, externalId or id, held now or ever; a group by displayName too.
+        count: How many entries, the newest (100; at most 1000).
+        before: Only what is recorded before this position.
     """
     from projections import answers, telling
 
-    ask(tenant, lambda reader: answers.history(reader, subject), telling.history, json, data, database_url, keys)
+    def read(reader: Any) -> Any:
+        return answers.history(reader, subject, count=count, before=before)
+
+    ask(tenant, read, telling.history, json, data, database_url, keys)
 
 
 def show(
@@ -162,13 +192,14 @@ def ask(
     from ledger.config import read_config
     from ledger.reader import Reader
     from projections.log import NoSuchRun
+    from projections.received import NoSuchRequest
     from projections.subjects import NoSuchSubject
 
     config = read_config(data=data, database_url=database_url, keys=keys)
     with open_tenant(config, slug) as (connection, tenant, vault):
         try:
             told = question(Reader(connection, tenant, vault))
-        except NoSuchSubject as error:
+        except (NoSuchRequest, NoSuchSubject) as error:
             raise NoSubject(str(error)) from None
         except NoSuchRun as error:
             raise Failed(str(error)) from None

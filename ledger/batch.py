@@ -228,10 +228,9 @@ class Batch:
             self._row(_CLOSED, (edge.group_id, edge.member_id, first + edge.entry))
         for key in job.subject_keys:
             self._row(("key_subject", "key_id", "key_wrapped"), (key.subject_id, key.key_id, key.wrapped))
-        if job.received is not None:
-            received = job.received
+        for received in job.received:
             subjects = "{" + ",".join(received.subjects) + "}"
-            self._row(_RECEIVED, (job.request_id, received.wrapped, received.sealed, subjects))
+            self._row(_RECEIVED, (received.request_id, received.wrapped, received.sealed, subjects))
 
 
 def _user_columns(row: UserRow) -> tuple[Any, ...]:

@@ -77,6 +77,7 @@ class SubjectKey(Struct):
 class ReceivedRequest(Struct):
     """A request's body, sealed under a key of its own, and whom it names."""
 
+    request_id: str
     wrapped: bytes
     sealed: bytes
     subjects: list[str]
@@ -111,7 +112,7 @@ class Job:
         self.status = 0  # What the request is answered, where it is one.
         self.entries: list[NewEntry] = []
         self.subject_keys: list[SubjectKey] = []
-        self.received: ReceivedRequest | None = None
+        self.received: tuple[ReceivedRequest, ...] = ()  # Several of a bulk request: refused operations have their own.
         # What the decision rested on.
         self.users_at: list[tuple[str, int]] = []  # (id, version)
         self.groups_at: list[tuple[str, int, int | None]] = []  # (id, attribute version, exact version)

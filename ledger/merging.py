@@ -55,6 +55,7 @@ class _Merging:
         before = {group_id: self._versions[group_id] for group_id in streams}
         self._claims.add(job, before)
         self._job.subject_keys += job.subject_keys
+        self._job.received += job.received
         self._add_users(job, first)
         for group, made, last in job.new_groups:
             self._groups[group.id] = _Written(group, first + made, first + last, changed=1)

@@ -110,6 +110,15 @@ class Reader:
         self._load_keys(rows)
         return [(row, self._payload(row)) for row in rows]
 
+    def selected(self, where: str, *parameters: object) -> list[Entry]:
+        """Return the entries that a condition selects. where: as for `opened`; the tenant is its first parameter."""
+        return self._entries(where, *parameters)
+
+    def found(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        """Return what a projection's statement finds. query: with this tenant's id as its parameter `tenant`."""
+        with psycopg.Cursor(self.connection) as cursor:
+            return cursor.execute(query.encode(), {"tenant": self.tenant.tenant_id, **parameters}).fetchall()
+
     def received(self, request_id: str) -> bytes | None:
         """Return a request's body as received (passwords struck out); None when not kept, or erased."""
         rows = self._rows(

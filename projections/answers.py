@@ -4,7 +4,7 @@ What somebody is or was called is found through the names projection, which an a
 read from the entries. A question reads the entries about one resource and its groups, never a group's members.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -34,31 +34,39 @@ from projections.story import (
     RequestTold,
     change,
     first_position,
-    groups_held,
     in_requests,
+    marked,
     names_held,
     requests_told,
     type_name,
 )
-from projections.subjects import Candidate, Match, NoSuchSubject, find_subjects
-from projections.why import Explanation, explain
+from projections.subjects import Candidate, Match, NoSuchSubject, find_subjects, names_of
 
+HISTORY_COUNT = 100
+HISTORY_COUNT_MAX = 1_000
 _PATIENCE_MS = 2_000
+_LOOKED_BACK = 200  # Entries before a page, for whose value its first changes overwrote.
 
-
-class Why(Struct, frozen=True):
-    """The story of everybody the name means or ever meant, the present or latest holder first.
-
-    subject: as asked. size: how many entries the answer has read; the last is at `size - 1`.
-    """
-
-    subject: str
-    size: int
-    explanations: list[Explanation]
+# Newest first, from one index; a client's repetitions are read as far as a page takes.
+_ELSEWHERE = "tenant_id = %s and subject_id = %s and stream <> %s and position < %s order by position desc limit %s"
+_HELD = """
+select m.group_id::text, m.from_position, e.recorded_at
+  from memberships m
+  join entries e on e.tenant_id = m.tenant_id and e.position = m.from_position
+ where m.tenant_id = %(tenant)s
+   and m.member_id = %(id)s::uuid
+   and m.from_position < %(size)s
+   and (m.to_position is null or m.to_position >= %(size)s)
+ order by m.from_position
+ limit %(count)s
+"""
 
 
 class Told(Struct, frozen=True):
-    """One resource's entries in order, with the requests they came by. resource: the kind of its stream."""
+    """A page of one resource's entries in order, with the requests they came by, and every name it ever had.
+
+    resource: the kind of its stream. next_before: where the page of older ones ends; None on the last.
+    """
 
     id: str
     resource: str
@@ -67,6 +75,7 @@ class Told(Struct, frozen=True):
     names: list[NameHeld]
     changes: list[Change]
     requests: dict[str, RequestTold]
+    next_before: int | None
 
 
 class History(Struct, frozen=True):
@@ -105,19 +114,15 @@ class AsOf(Struct, frozen=True):
     resources: list[Shown]
 
 
-def why(reader: Reader, asked: str) -> Why:
-    """Explain. Raises NoSuchSubject."""
-    size, candidates = _candidates(reader, asked)
-    told = [
-        explain(candidate.resource, candidate.id, _about(reader, candidate, size), size) for candidate in candidates
-    ]
-    return Why(asked, size, told)
+def history(reader: Reader, asked: str, *, count: int = HISTORY_COUNT, before: int | None = None) -> History:
+    """Return the newest entries about a subject, before a position, in order. Raises NoSuchSubject.
 
-
-def history(reader: Reader, asked: str) -> History:
-    """Return everything that is recorded about a subject. Raises NoSuchSubject."""
-    size, candidates = _candidates(reader, asked)
-    return History(asked, size, [_told(candidate, _about(reader, candidate, size)) for candidate in candidates])
+    count: of each resource's, from 1 to HISTORY_COUNT_MAX.
+    """
+    size, candidates = candidates_for(reader, asked)
+    count = min(max(count, 1), HISTORY_COUNT_MAX)
+    until = size if before is None else min(size, before)
+    return History(asked, size, [_told(reader, candidate, count, until, size) for candidate in candidates])
 
 
 def as_of(reader: Reader, asked: str, moment: datetime | int | None) -> AsOf:
@@ -125,7 +130,7 @@ def as_of(reader: Reader, asked: str, moment: datetime | int | None) -> AsOf:
 
     Raises NoSuchSubject.
     """
-    size, candidates = _candidates(reader, asked)
+    size, candidates = candidates_for(reader, asked)
     if isinstance(moment, datetime):
         until = min(size, reader.position_at(moment))
     else:
@@ -143,7 +148,7 @@ def log(
     """Return a page of the provisioning log, newest first; of one run. Raises NoSuchSubject, NoSuchRun."""
     size = read_up_to(reader, "trail")
     read_up_to(reader, "runs")
-    subjects = None if subject is None else [candidate.id for candidate in _candidates(reader, subject)[1]]
+    subjects = None if subject is None else [candidate.id for candidate in candidates_for(reader, subject)[1]]
     return read_log(
         reader.connection, reader.tenant, size, count=count, before=before, subjects=subjects, action=action,
         status=status, run=run,
@@ -173,30 +178,35 @@ def entra(reader: Reader, asked: str, *, since: datetime | int | None, until: da
     """Return what Entra's log, as imported, says about a subject, oldest first. Raises NoSuchSubject, InvalidValue."""
     if isinstance(since, int) or isinstance(until, int):
         raise InvalidValue("since and until are times here: Entra's log knows no positions")
-    _, candidates = _candidates(reader, asked)
+    _, candidates = candidates_for(reader, asked)
     return entra_told(reader.connection, reader.tenant, [candidate.id for candidate in candidates], since, until)
 
 
 def present_user(reader: Reader, asked: str) -> str:
     """Return the id of the user who is meant, and who is there now. Raises NoSuchSubject."""
-    _, candidates = _candidates(reader, asked)
+    _, candidates = candidates_for(reader, asked)
     user_ids = [each.id for each in candidates if each.present and each.resource == "users"]
     if not user_ids:
         raise NoSuchSubject(reader.tenant, asked)
     return user_ids[0]
 
 
-def read_up_to(reader: Reader, projection: str) -> int:
-    """Return the ledger's size, once a projection has read that far; carry it there when nobody else does."""
+def read_up_to(reader: Reader, projection: str, until: int | None = None) -> int:
+    """Return the ledger's size, once a projection has read that far; carry it there when nobody else does.
+
+    until: how many entries it has to have read, if not all of them.
+    """
     size = reader.size()
     try:
-        wait_until(reader.connection, reader.tenant, projection, size, timeout_ms=_PATIENCE_MS)
+        wanted = size if until is None else until
+        wait_until(reader.connection, reader.tenant, projection, wanted, timeout_ms=_PATIENCE_MS)
     except Lagging:
         catch_up(reader, until=size, projections=[each for each in PROJECTIONS if each.name == projection])
     return size
 
 
-def _candidates(reader: Reader, asked: str) -> tuple[int, list[Candidate]]:
+def candidates_for(reader: Reader, asked: str) -> tuple[int, list[Candidate]]:
+    """Return the ledger's size, and everybody that a name means or ever meant by then. Raises NoSuchSubject."""
     size = read_up_to(reader, "names")
     try:
         return size, find_subjects(reader.connection, reader.tenant, asked)
@@ -222,50 +232,50 @@ def _is_resources(entry: Entry) -> bool:
     return not entry.stream.startswith(("requests/", "tokens/", "clients/"))
 
 
-def _about(reader: Reader, candidate: Candidate, size: int) -> list[Entry]:
-    """Everything a story needs: what is about the resource, about the groups it was in, and the first entries
-    of their requests, which hold the full cause."""
-    found = [*_own(reader, candidate, size), *_elsewhere(reader, candidate, size)]
-    firsts = {first_position(entry) for entry in found} - {entry.position for entry in found}
-    found += reader.at(firsts) if firsts else []
-    return sorted(found, key=_position)
+def _told(reader: Reader, candidate: Candidate, count: int, before: int, size: int) -> Told:
+    entries = _newest(reader, candidate, count + _LOOKED_BACK, before)
+    firsts = {first_position(entry) for entry in entries} - {entry.position for entry in entries}
+    named = {p for _, _, *ends in _names_of(reader, [candidate.id]) for p in ends if p is not None and p < size}
+    about = reader.at(firsts | named)
+    told = requests_told(sorted([*entries, *about], key=_position))
+    names = _group_names(reader, entries)
+    changes = marked([change(entry, names) for entry in entries], told)
+    page = changes[-count:]
+    return Told(
+        id=candidate.id,
+        resource=candidate.resource,
+        resource_type=type_name(candidate.resource, about),
+        present=candidate.present,
+        names=names_held(about, candidate.id),
+        changes=page,
+        requests=in_requests(page, told),
+        next_before=page[0].position if len(changes) > len(page) else None,
+    )
 
 
-def _own(reader: Reader, candidate: Candidate, size: int) -> list[Entry]:
-    """What the resource's stream holds, of a group's what is about the group."""
-    then = reader.version_at(candidate.stream, Position(size))
-    return [] if then is None else list(Ledger.of(reader).events.get(candidate.stream, lte=then[0]))
+def _newest(reader: Reader, candidate: Candidate, count: int, before: int) -> list[Entry]:
+    """The newest entries about a resource before a position, in order: of its stream, and of all others.
+
+    What is about a group is its own, but not its members.
+    """
+    then = reader.version_at(candidate.stream, Position(before))
+    own = Ledger.of(reader).events.get(candidate.stream, lte=then[0], desc=True, limit=count) if then else ()
+    elsewhere = reader.selected(_ELSEWHERE, candidate.id, candidate.stream, before, count)
+    return sorted([*own, *elsewhere], key=_position)[-count:]
 
 
-def _elsewhere(reader: Reader, candidate: Candidate, size: int, kind: str = "") -> list[Entry]:
-    """What other streams (of one kind) hold about the resource, and what is about the groups it was in."""
-    until = Position(size)
-    about = reader.about(candidate.id, until=until, elsewhere_than=candidate.stream, kind=kind)
-    group_ids = {entry.stream[7:] for entry in about if entry.stream.startswith("groups/")}
-    return sorted([*about, *(reader.about(*group_ids, until=until) if group_ids else ())], key=_position)
+def _group_names(reader: Reader, entries: Iterable[Entry]) -> GroupNames:
+    """The names, ever, of the groups whose streams the entries are of."""
+    group_ids = {entry.stream[7:] for entry in entries if entry.stream.startswith("groups/")}
+    return GroupNames(reader.at({since for _, kind, since, _ in _names_of(reader, group_ids) if kind == "displayName"}))
+
+
+def _names_of(reader: Reader, ids: Iterable[str]) -> list[tuple[Any, ...]]:
+    return names_of(reader.connection, reader.tenant, ids)
 
 
 def _position(entry: Entry) -> int:
     return entry.position
-
-
-def _told(candidate: Candidate, entries: Sequence[Entry]) -> Told:
-    own = [entry for entry in entries if _is_about(entry, candidate)]
-    names, told = GroupNames(entries), requests_told(entries)
-    changes = [change(entry, names) for entry in own]
-    return Told(
-        id=candidate.id,
-        resource=candidate.resource,
-        resource_type=type_name(candidate.resource, own),
-        present=candidate.present,
-        names=names_held(own, candidate.id),
-        changes=changes,
-        requests=in_requests(changes, told),
-    )
-
-
-def _is_about(entry: Entry, candidate: Candidate) -> bool:
-    return entry.stream == candidate.stream or entry.subject_id == candidate.id
 
 
 def _shown(reader: Reader, candidate: Candidate, size: int, resource_type: ResourceType) -> Shown:
@@ -285,11 +295,16 @@ def _shown(reader: Reader, candidate: Candidate, size: int, resource_type: Resou
     )
 
 
+def memberships_held(reader: Reader, member_id: str, size: int, *, count: int | None = None) -> list[tuple[Any, ...]]:
+    """Return the direct memberships that somebody had at a size of the ledger: (group id, position, time) of each."""
+    return reader.found(_HELD, id=member_id, size=size, count=count)
+
+
 def _groups_held(reader: Reader, candidate: Candidate, size: int) -> list[GroupHeld]:
-    # Not what a client repeats of it every cycle without effect.
-    entries = _elsewhere(reader, candidate, size, kind="groups/")
-    held = groups_held(entries, candidate.id, GroupNames(entries))
-    return [membership for membership in held if membership.to_position is None]
+    rows = memberships_held(reader, candidate.id, size)
+    named = {since for _, kind, since, _ in _names_of(reader, {row[0] for row in rows}) if kind == "displayName"}
+    names = GroupNames(reader.at(named))
+    return [GroupHeld(group_id, names.at(group_id, size - 1), *since) for group_id, *since in rows]
 
 
 def _state(reader: Reader, candidate: Candidate, version: Version) -> User | Group | None:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+NAMED_BY = {"User": "userName", "Group": "displayName"}  # What a resource is known by, where its type says so.
+
 
 def flat(resource: dict[str, Any]) -> dict[str, Any]:
     """Return a resource's attributes with those of its extensions beside the core ones."""

@@ -7,7 +7,7 @@ Source: facts on the Entra client, §5 (Graph's provisioningObjectSummary).
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -286,6 +286,37 @@ def forget_told(connection: psycopg.Connection[Any], tenant: Tenant, subject_ids
     """
     with psycopg.Cursor(connection) as cursor:
         return cursor.execute(_FORGET.encode(), {"tenant": tenant.tenant_id, "ids": list(subject_ids)}).rowcount
+
+
+_TOLD_OF = f"""
+select {ROW_COLUMNS}
+  from entra_rows r
+ where r.tenant_id = %(tenant)s
+   and r.row_id in (select e.row_id
+                      from entra_names e
+                     where e.tenant_id = %(tenant)s
+                       and (e.kind, e.key) in (select * from unnest(%(kinds)s::text[], %(keys)s::bytea[])))
+ order by r.at desc, r.row_id
+ limit %(count)s
+"""  # noqa: S608  # Columns of ours.
+
+
+def entra_told_of(
+    connection: psycopg.Connection[Any], tenant: Tenant, keys: Mapping[str, bytes], *, count: int = TOLD_MAX
+) -> list[EntraRow]:
+    """Return what Entra's log says of a name that nobody here has, oldest first; of too many rows the newest.
+
+    keys: of the name, by kind, as `names` keeps them.
+    """
+    parameters = {
+        "tenant": tenant.tenant_id,
+        "kinds": list(keys),
+        "keys": list(keys.values()),
+        "count": max(0, min(count, TOLD_MAX)),
+    }
+    with psycopg.Cursor(connection) as cursor:
+        rows = cursor.execute(_TOLD_OF.encode(), parameters).fetchall()
+    return [row_of(row) for row in reversed(rows)]
 
 
 def row_of(stored: Sequence[Any]) -> EntraRow:

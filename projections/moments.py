@@ -18,3 +18,11 @@ def moment(text: str | None, name: str = "asOf") -> datetime | int | None:
     except ValueError:
         raise InvalidValue(f"{name} is an RFC 3339 time, such as 2026-11-24T09:00:00Z, or a position") from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def past_moment(text: str | None, name: str = "asOf") -> datetime | int:
+    """Read a moment that has to be given. Raises InvalidValue."""
+    found = moment(text, name)
+    if found is None:
+        raise InvalidValue(f"say which moment you mean: {name} is an RFC 3339 time or a position")
+    return found

@@ -6,7 +6,9 @@ streams are known. Other resources may have no other name, and are found by it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 from msgspec import Struct
 from psycopg import Cursor
@@ -20,10 +22,12 @@ from projections.tables import NULL, Table, byte_string, copy_lines
 # Which attributes name a resource, by the kind of its stream.
 NAMING = {"users": ("userName", "externalId"), "groups": ("displayName", "externalId")}
 NAMING_OTHERS = ("id", "userName", "displayName", "externalId")  # Where a tenant's own type has them.
+# By which records of one person are recognised as such; nobody is asked for by it.
+MAIL = "mail"
 
 
 class Opened(Struct, frozen=True):
-    """From a position on, a name means this id. kind: userName, externalId, displayName or id."""
+    """From a position on, a name means this id. kind: userName, externalId, displayName, id or mail."""
 
     resource: str
     id: str
@@ -57,12 +61,24 @@ def key_of(kind: str, value: str) -> bytes:
     match kind:
         case "userName":
             return name_key(value)
-        case "displayName":
+        case "displayName" | "mail":
             return display_name_key(value)
         case "id":
             return equality_key(value.strip().lower())
         case _:
             return equality_key(exact(value))
+
+
+def name_id(origin: str, kind: str, key: bytes) -> str:
+    """Return the id that stands for whoever is called so, in the table of those whom a received request names.
+
+    A request that was refused may name somebody who never came to be: no other id leads to it. origin: the tenant's,
+    so that one name of two tenants is two ids. Source: RFC 9562 §5.8 (UUID version 8).
+    """
+    digest = bytearray(sha256(f"scim-ledger/name/v1\n{origin}\n{kind}\n".encode() + key).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x80
+    digest[8] = digest[8] & 0x3F | 0x80
+    return str(UUID(bytes=bytes(digest)))
 
 
 def rows(entries: Iterable[Entry]) -> Iterator[Opened | Closed]:
@@ -73,12 +89,15 @@ def rows(entries: Iterable[Entry]) -> Iterator[Opened | Closed]:
         match entry.event:
             case UserCreated(resource=attributes) | GroupCreated(resource=attributes):
                 yield from _named(resource, resource_id, kinds, attributes, entry.position)
+                yield from _renamed(resource, resource_id, MAIL, None, mail(attributes.get("emails")), entry.position)
             case ResourceCreated(resource=attributes):
                 yield from _named(resource, resource_id, kinds, {**attributes, "id": resource_id}, entry.position)
+            case AttributeChanged("emails", before, after) if resource == "users":
+                yield from _renamed(resource, resource_id, MAIL, mail(before), mail(after), entry.position)
             case AttributeChanged(attribute, before, after) if attribute in kinds:
                 yield from _renamed(resource, resource_id, attribute, before, after, entry.position)
             case _ if entry.event_type in _DELETIONS:  # By type: the event may be erased.
-                for kind in kinds:
+                for kind in (*kinds, MAIL):
                     yield Closed(resource, resource_id, kind, entry.position)
 
 
@@ -102,6 +121,13 @@ def _renamed(resource: str, id: str, kind: str, before: Any, after: Any, positio
         yield Closed(resource, id, kind, position)
     if new is not None:
         yield Opened(resource, id, kind, new, position)
+
+
+def mail(emails: Any) -> str | None:
+    """Return somebody's mail address: the primary one of `emails`, else the first; None without any."""
+    elements = [each for each in emails if isinstance(each, dict)] if isinstance(emails, list) else []
+    elements.sort(key=lambda each: each.get("primary") is not True)
+    return next((each["value"] for each in elements if isinstance(each.get("value"), str)), None)
 
 
 def settle(changes: Iterable[Opened | Closed]) -> tuple[list[NameRow], list[Closed]]:
@@ -149,7 +175,7 @@ class Names:
     """The catch-up projection that finds people by what they are or were called."""
 
     name = "names"
-    revision = 1
+    revision = 2
     tables = (NAMES,)
 
     def write(self, cursor: Cursor[Any], tenant_id: TenantId, entries: Sequence[Entry]) -> None:

@@ -20,22 +20,61 @@ from projections.directory import equality_key
 
 TEXTUAL = frozenset({"string", "reference", "binary"})
 _OPEN = "m.tenant_id = %(tenant)s and m.to_position is null"
-_MEMBERS = f"from memberships m where {_OPEN} and m.group_id = r.id"
-# A user's groups, direct and through other groups; circles end because `union` drops repeats.
-_ABOVE = (
-    "with recursive above(grp, direct) as ("
-    f"select m.group_id, true from memberships m where {_OPEN} and m.member_id = r.id union "
-    f"select m.group_id, false from above join memberships m on {_OPEN} and m.member_id = above.grp)"
-)
-_GROUPS = (
-    "from (select grp, bool_or(direct) as direct from above group by grp) a "
-    "join groups g on g.tenant_id = %(tenant)s and g.id = a.grp"
-)
 
 
 def joined(operator: str, conditions: list[str]) -> str:
     """Return `and` or `or` of conditions, in parentheses."""
     return conditions[0] if len(conditions) == 1 else "(" + f" {operator} ".join(conditions) + ")"
+
+
+class Tables(Struct, frozen=True):
+    """What stands after `from`: the tables, or the tables as they were after the entry at the position `at` (0013).
+
+    then: whether they are as they were. Those have neither `search_terms` nor keys: names stand in `names`.
+    """
+
+    users: str
+    groups: str
+    memberships: str
+    then: bool
+
+    def of(self, resource_type: ResourceType) -> str:
+        """Where the resources of a type are."""
+        return self.groups if resource_type.has_members else self.users
+
+    def named(self, row: str, kind: str, column: str, key: str) -> str:
+        """Return that the resource of a row has a name, from its key. kind: as in `names`. column: with the key."""
+        if not self.then:
+            return f"{row}.{column} = {key}"
+        return (
+            f"{row}.id in (select n.id from names n where n.tenant_id = %(tenant)s and n.kind = '{kind}' "
+            f"and n.key = {key} and n.from_position <= %(at)s::bigint "
+            "and (n.to_position is null or n.to_position > %(at)s::bigint))"
+        )
+
+    def members(self) -> str:
+        """A group's members."""
+        return f"from {self.memberships} m where {_OPEN} and m.group_id = r.id"
+
+    def above(self) -> str:
+        """A user's groups, direct and through other groups; circles end because `union` drops repeats."""
+        return (
+            "with recursive above(grp, direct) as ("
+            f"select m.group_id, true from {self.memberships} m where {_OPEN} and m.member_id = r.id union "
+            f"select m.group_id, false from above join {self.memberships} m on {_OPEN} and m.member_id = above.grp)"
+        )
+
+    def groups_above(self) -> str:
+        """The groups that `above` leads to."""
+        return (
+            "from (select grp, bool_or(direct) as direct from above group by grp) a "
+            f"join {self.groups} g on g.tenant_id = %(tenant)s and g.id = a.grp"
+        )
+
+
+NOW = Tables("users", "groups", "memberships", then=False)
+_AT = "_at(%(tenant)s, %(at)s::bigint)"
+THEN = Tables(f"users{_AT}", f"groups{_AT}", f"memberships{_AT}", then=True)
 
 
 class Value(Struct, frozen=True):
@@ -56,10 +95,13 @@ Condition = Callable[[Values], str]  # What one element has to satisfy.
 
 
 class Parameters:
-    """The parameters of one clause, each under a name of its own."""
+    """The parameters of one clause, each under a name of its own. at: as of which position; None for now."""
 
-    def __init__(self, tenant_id: int) -> None:
+    def __init__(self, tenant_id: int, at: int | None = None) -> None:
         self.by_name: dict[str, Any] = {"tenant": tenant_id}
+        self.tables = NOW
+        if at is not None:
+            self.tables, self.by_name["at"] = THEN, at
         self._names: dict[tuple[str, Any], str] = {}
 
     def bind(self, value: Any, kind: str) -> str:
@@ -78,21 +120,22 @@ class Places:
     def __init__(self, resource_type: ResourceType, parameters: Parameters, location_base: str) -> None:
         self.resource_type = resource_type
         self._bind = parameters.bind
+        self._tables = parameters.tables
         self._base = exact(location_base)
         self._sources: dict[str, Callable[[Condition], str]] = {
             "id": self._id,
-            "externalId": self._keyed("externalId", "r.external_id_key"),
+            "externalId": self._keyed("externalId", "external_id_key"),
             "meta": self._meta,
             "schemas": self._schemas,
         }
         self._firsts: dict[str, Callable[[Attribute | None], str]] = {"schemas": self._core_schema}
         self._of_users = resource_type.name == USER.name
         if self._of_users:
-            self._sources["userName"] = self._keyed("userName", "r.user_name_key")
+            self._sources["userName"] = self._keyed("userName", "user_name_key")
             self._sources["groups"] = self._groups
             self._firsts["groups"] = self._first_group
         elif resource_type.has_members:
-            self._sources["displayName"] = self._keyed("displayName", "r.name_key")
+            self._sources["displayName"] = self._keyed("displayName", "name_key")
             self._sources["members"] = self._members
             self._firsts["members"] = self._first_member
         if not resource_type.has_members and LEFT_OUT in resource_type.core:
@@ -155,7 +198,7 @@ class Places:
         attribute = self.resource_type.core[name.lower()]
 
         def equals(literal: str) -> str:
-            return f"{column} = {self._bind(equality_key(literal), 'bytea')}"
+            return self._tables.named("r", name, column, self._bind(equality_key(literal), "bytea"))
 
         def source(condition: Condition) -> str:
             stored = self._stored("r.search", attribute)(attribute)
@@ -218,11 +261,11 @@ class Places:
         return condition(value)
 
     def _members(self, condition: Condition) -> str:
-        return f"exists (select {_MEMBERS} and {condition(self._member)})"
+        return f"exists (select {self._tables.members()} and {condition(self._member)})"
 
     def _first_member(self, sub: Attribute | None) -> str:
         """The order is that of `Lookups.members`: as they came."""
-        return f"(select {self._member(sub).sql} {_MEMBERS} order by m.from_position limit 1)"
+        return f"(select {self._member(sub).sql} {self._tables.members()} order by m.from_position limit 1)"
 
     def _member(self, sub: Attribute | None) -> Value:
         match sub.name if sub else "":
@@ -249,11 +292,12 @@ class Places:
         return Value(f"({located})", either, sure=True)
 
     def _groups(self, condition: Condition) -> str:
-        return f"exists ({_ABOVE} select {_GROUPS} where {condition(self._group)})"
+        return f"exists ({self._tables.above()} select {self._tables.groups_above()} where {condition(self._group)})"
 
     def _first_group(self, sub: Attribute | None) -> str:
         """The order is that of `Lookups.groups_of`: as the groups were created."""
-        return f"({_ABOVE} select {self._group(sub).sql} {_GROUPS} order by g.created_position limit 1)"
+        above, groups = self._tables.above(), self._tables.groups_above()
+        return f"({above} select {self._group(sub).sql} {groups} order by g.created_position limit 1)"
 
     def _group(self, sub: Attribute | None) -> Value:
         match sub.name if sub else "":
@@ -267,9 +311,10 @@ class Places:
                 return self._identified("a.grp")
 
     def _group_name(self) -> Value:
-        return Value(
-            "(g.search ->> 'displayName')", lambda literal: f"g.name_key = {self._bind(equality_key(literal), 'bytea')}"
-        )
+        def equals(literal: str) -> str:
+            return self._tables.named("g", "displayName", "name_key", self._bind(equality_key(literal), "bytea"))
+
+        return Value("(g.search ->> 'displayName')", equals)
 
     def below(self, place: Place, literal: str) -> str | None:
         """Return that a user belongs to a group that a sub-attribute of `groups` is equal for; else None.
@@ -290,8 +335,9 @@ class Places:
         assert named.equals is not None
         return (
             "r.id in (with recursive below(id) as ("
-            "select m.member_id from groups g join memberships m on m.group_id = g.id "
+            f"select m.member_id from {self._tables.groups} g join {self._tables.memberships} m on m.group_id = g.id "
             f"where {_OPEN} and g.tenant_id = %(tenant)s and {named.equals(literal)} "
-            f"union select m.member_id from below join memberships m on {_OPEN} and m.group_id = below.id) "
+            f"union select m.member_id from below join {self._tables.memberships} m "
+            f"on {_OPEN} and m.group_id = below.id) "
             "select id from below)"
         )

@@ -1,6 +1,6 @@
 """Lists of users and groups: filter, order, page. One short statement each; no snapshot outlives a page."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -19,21 +19,37 @@ from ledger.writer import Unreachable
 from projections.ordering import Mark, ordering
 from projections.places import Parameters
 from projections.rhythm import SENDERS, USED_BY_SENDER
-from projections.where import table_of, where
+from projections.where import where
 
 STATEMENT_TIMEOUT_MS = 20_000
 _ANSWER_S = 22.0  # For a database that does not even keep its own time limit.
-# Of a page's rows only: whoever is skipped on the way to it is not asked for memberships.
-_PAGE = (
-    "select x.type, x.id::text, x.version, x.created_at, x.modified_at, x.document, exists(select from memberships m "
-    "where m.tenant_id = %(tenant)s and m.member_id = x.id and m.to_position is null), x.key, x.position"
+
+
+# The edges of some resources as they were; see `Lookups` for those of now.
+_MEMBERS_THEN = (
+    "select m.group_id::text, m.member_id::text, m.member_type from memberships_at(%(tenant)s, %(at)s::bigint) m "
+    "where m.tenant_id = %(tenant)s and m.group_id = any(%(ids)s::uuid[]) order by m.from_position"
 )
+_GROUPS_THEN = (
+    "with recursive above(id, grp, direct) as ("
+    "select m.member_id, m.group_id, true from memberships_at(%(tenant)s, %(at)s::bigint) m "
+    "where m.tenant_id = %(tenant)s and m.member_id = any(%(ids)s::uuid[]) "
+    "union select a.id, m.group_id, false from above a join memberships_at(%(tenant)s, %(at)s::bigint) m "
+    "on m.tenant_id = %(tenant)s and m.member_id = a.grp) "
+    "select a.id::text, a.grp::text, g.document, bool_or(a.direct) from above a "
+    "join groups_at(%(tenant)s, %(at)s::bigint) g on g.tenant_id = %(tenant)s and g.id = a.grp "
+    "group by a.id, a.grp, g.document, g.created_position order by g.created_position"
+)
+
+
+Edges = dict[str, list[Any]]  # By resource: (id, type) of a group's members; (id, document, directly) of one's groups.
+Resources = list[tuple[ResourceType, StoredResource]]
 
 
 class Question(Struct, frozen=True):
     """Which resources of a tenant, in which order; without sort in that of their creation.
 
-    location_base: what `meta.location` and `$ref` begin with.
+    location_base: what `meta.location` and `$ref` begin with. at: as of the entry at which position; None for now.
     """
 
     tenant_id: int
@@ -41,13 +57,14 @@ class Question(Struct, frozen=True):
     filter: Filter | None
     sort: Sort | None
     location_base: str
+    at: int | None = None
 
 
 class Found(Struct, frozen=True):
     """One page: how many match in all, and the page's resources with their types, in order."""
 
     total: int
-    resources: list[tuple[ResourceType, StoredResource]]
+    resources: Resources
 
 
 class Queries:
@@ -86,27 +103,25 @@ class Queries:
                 rows = await self._ask(*select_page(question, None, offset=offset, count=count))
         return Found(total, [_read(question, row) for row in rows])
 
-    async def walk(
-        self, question: Question, after: Mark | None, count: int
-    ) -> tuple[list[tuple[ResourceType, StoredResource]], Mark | None]:
+    async def walk(self, question: Question, after: Mark | None, count: int) -> tuple[Resources, Mark | None]:
         """Return the next `count` matches behind a mark, and the mark to go on from; None when there are no more.
 
         Costs the same wherever the mark is. Raises TooMany, Unreachable.
         """
         rows = await self._ask(*select_page(question, after, offset=0, count=count + 1))
-        page = rows[:count]
-        mark = None
-        if len(rows) > count:
-            *_, key, position = page[-1]
-            mark = Mark(None if key is None else str(key), position)
-        return [_read(question, row) for row in page], mark
+        return read_page(question, rows, count)
 
     async def count(self, question: Question) -> int:
         """Return how many match. Raises TooMany, Unreachable."""
-        parameters = Parameters(question.tenant_id)
+        parameters = Parameters(question.tenant_id, question.at)
         counts = [f"(select count(*){_matching(question, kind, parameters)})" for kind in question.types]
         ((total,),) = await self._ask("select " + " + ".join(counts), parameters.by_name)
         return int(total)
+
+    async def edges_then(self, question: Question, resources: Resources) -> Edges:
+        """Return the edges that resources had as of the question's position. Raises TooMany, Unreachable."""
+        rows = [await self._ask(*asked) for asked in select_edges(question, resources)]
+        return read_edges(rows)
 
     async def mark_used(self, used: Mapping[tuple[int, str], datetime]) -> None:
         """Note when tokens were last used: (tenant, token) → time. Raises Unreachable."""
@@ -175,7 +190,7 @@ def _matching(question: Question, resource_type: ResourceType, parameters: Param
         question.filter, resource_type, question.tenant_id,
         location_base=question.location_base, parameters=parameters,
     )  # fmt: skip
-    return f" from {table_of(resource_type)} r where r.tenant_id = %(tenant)s and ({clause.clause})"
+    return f" from {parameters.tables.of(resource_type)} r where r.tenant_id = %(tenant)s and ({clause.clause})"
 
 
 def select_page(question: Question, after: Mark | None, *, offset: int, count: int) -> tuple[str, dict[str, Any]]:
@@ -184,7 +199,7 @@ def select_page(question: Question, after: Mark | None, *, offset: int, count: i
     Each type gives its first rows up to the end of the page, in order; several are merged. The last columns of a row
     are its mark.
     """
-    parameters = Parameters(question.tenant_id)
+    parameters = Parameters(question.tenant_id, question.at)
     parameters.by_name |= {"offset": offset, "count": count, "end": offset + count}
     parts = []
     for rank, kind in enumerate(question.types):
@@ -197,10 +212,45 @@ def select_page(question: Question, after: Mark | None, *, offset: int, count: i
             f"order by {order.clause(key, position)}"
         )
     last, page = f"order by {order.clause('key', 'position')}", "limit %(count)s offset %(offset)s"
+    # Of a page's rows only: whoever is skipped on the way to it is not asked for memberships.
+    columns = (
+        "select x.type, x.id::text, x.version, x.created_at, x.modified_at, x.document, exists(select from "
+        f"{parameters.tables.memberships} m where m.tenant_id = %(tenant)s and m.member_id = x.id "
+        "and m.to_position is null), x.key, x.position"
+    )
     if len(parts) == 1:
-        return f"{_PAGE} from ({parts[0]} {page}) x {last}", parameters.by_name
+        return f"{columns} from ({parts[0]} {page}) x {last}", parameters.by_name
     merged = " union all ".join(f"({part} limit %(end)s)" for part in parts)
-    return f"{_PAGE} from (select * from ({merged}) x {last} {page}) x {last}", parameters.by_name
+    return f"{columns} from (select * from ({merged}) x {last} {page}) x {last}", parameters.by_name
+
+
+def select_edges(question: Question, resources: Resources) -> list[tuple[str, dict[str, Any]]]:
+    """Return the statements for the members of groups and the groups of all others, as of the question's position."""
+    groups = [stored.id for kind, stored in resources if kind.has_members]
+    others = [stored.id for kind, stored in resources if not kind.has_members]
+    asked = {"tenant": question.tenant_id, "at": question.at}
+    return [
+        (query, {**asked, "ids": ids}) for query, ids in ((_MEMBERS_THEN, groups), (_GROUPS_THEN, others)) if ids
+    ]  # fmt: skip
+
+
+def read_edges(answers: Iterable[Iterable[tuple[Any, ...]]]) -> Edges:
+    """Return what these statements found, by resource."""
+    found: Edges = {}
+    for rows in answers:
+        for resource_id, *edge in rows:
+            found.setdefault(resource_id, []).append(edge)
+    return found
+
+
+def read_page(question: Question, rows: Sequence[tuple[Any, ...]], count: int) -> tuple[Resources, Mark | None]:
+    """Return what a page holds, of rows of which one more was asked for, and the mark to go on from."""
+    page = rows[:count]
+    mark = None
+    if len(rows) > count:
+        *_, key, position = page[-1]
+        mark = Mark(None if key is None else str(key), position)
+    return [_read(question, row) for row in page], mark
 
 
 def _read(question: Question, row: tuple[Any, ...]) -> tuple[ResourceType, StoredResource]:

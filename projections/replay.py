@@ -13,8 +13,9 @@ import psycopg
 from msgspec import Struct
 from psycopg.sql import SQL, Composable, Composed, Identifier
 
+from ledger.declarations import STREAM as DECLARATIONS_STREAM
 from ledger.reader import PAGE_ENTRIES, Reader
-from projections.folding import DIRECTORY, Folding
+from projections.folding import DECLARATIONS, DIRECTORY, Folding
 from projections.requests import whole_requests
 from projections.runner import PROJECTIONS
 from projections.tables import Table, copy_lines
@@ -70,10 +71,14 @@ def replay(
     folding = Folding(tenant_id)
     for entries in _pages(reader, size):
         folding.feed(entries)
+        if any(entry.stream == DECLARATIONS_STREAM for entry in entries):  # What projections read resources by.
+            connection.execute("truncate pg_temp.schema_declarations")
+            _copy(connection, DECLARATIONS, folding.lines(DECLARATIONS))
         _write(connection, reader, standing, entries)
         progress(entries[-1].position + 1, size)
     for table in DIRECTORY:
-        _copy(connection, table, folding.lines(table))
+        if table is not DECLARATIONS:
+            _copy(connection, table, folding.lines(table))
     tables = _tables(standing)
     rows = {table.name: _count(connection, table.name) for table in tables}
     differences = [difference for table in tables for difference in _compare(connection, table)]

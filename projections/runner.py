@@ -21,6 +21,7 @@ from projections.requests import whole_requests
 from projections.runs import Runs
 from projections.tables import Table
 from projections.trail import Trail
+from projections.versions import Versions
 
 POLL_S = 0.15
 _BUSY_POLL_S = 0.6  # Everything within a second; a page costs the writers more than what is on it.
@@ -51,7 +52,7 @@ class Projection(Protocol):
         """Write what some whole requests mean for the tables."""
 
 
-PROJECTIONS: tuple[Projection, ...] = (Trail(), Names(), Runs())
+PROJECTIONS: tuple[Projection, ...] = (Trail(), Names(), Runs(), Versions())
 
 
 class Lagging(Exception):

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from domain.events import (
     AttributeChanged,
@@ -23,6 +24,7 @@ from domain.events import (
 from domain.schemas import STANDARD
 from ledger.entry import BulkOperation, Cause, Entry, Erased, Received
 from projections.attributes import flat
+from projections.names import NAMING
 from projections.requests import NO_CAUSE
 
 _ACTIVITY_ID = re.compile(r"ActivityId:\s*([0-9a-f-]{36})", re.IGNORECASE)
@@ -61,6 +63,14 @@ class RequestTold(Struct, frozen=True, omit_defaults=True):
     bulk: BulkOperation | None = None
 
 
+class Overwritten(Struct, frozen=True, omit_defaults=True):
+    """What another client had set, at a position, and a change put aside: a sync over a manual change, or back."""
+
+    position: int
+    token_label: str
+    value: Any = None
+
+
 class Change(Struct, frozen=True, omit_defaults=True):
     """One entry about the resource.
 
@@ -84,6 +94,7 @@ class Change(Struct, frozen=True, omit_defaults=True):
     explicit: bool = True
     repetitions: int = 0
     erased: bool = False
+    overwrote: Overwritten | None = None
 
 
 class NameHeld(Struct, frozen=True, omit_defaults=True):
@@ -241,8 +252,34 @@ def change(entry: Entry, names: GroupNames) -> Change:
     )
 
 
+def marked(changes: Iterable[Change], told: Mapping[str, RequestTold]) -> list[Change]:
+    """Mark the changes, in order, that put aside what another client had set: attributes, and memberships."""
+    setters: dict[tuple[str, str], tuple[str, Overwritten]] = {}
+    found = []
+    for each in changes:
+        request = told.get(each.request_id)
+        client, label = (request.token_id, request.token_label) if request is not None else ("", "")
+        overwrote = None
+        for what, value in _settings(each):
+            before = setters.get(what)
+            if before is not None and client and before[0] not in ("", client):
+                overwrote = before[1]
+            setters[what] = client, Overwritten(each.position, label, value)
+        found.append(each if overwrote is None else replace(each, overwrote=overwrote))
+    return found
+
+
+def _settings(change: Change) -> list[tuple[tuple[str, str], Any]]:
+    """What a change sets: attributes, each with its value, or whether somebody is in a group."""
+    if change.event.endswith("Created"):
+        return [(("attribute", name), value) for name, value in change.resource.items()]
+    if change.event in ("MembershipAdded", "MembershipRemoved"):
+        return [(("group", change.group_id), change.event == "MembershipAdded")]
+    return [(("attribute", change.attribute), change.after)] if change.attribute else []
+
+
 def names_held(entries: Iterable[Entry], resource_id: str) -> list[NameHeld]:
-    """Return every userName, externalId and displayName the resource had, oldest first."""
+    """Return every name that the resource had and can be asked for by, oldest first."""
     held: list[NameHeld] = []
     open_at: dict[str, int] = {}  # kind → index in `held`
 
@@ -258,65 +295,20 @@ def names_held(entries: Iterable[Entry], resource_id: str) -> list[NameHeld]:
             held.append(NameHeld(kind, value, entry.position, entry.recorded_at))
 
     for entry in entries:
-        if entry.stream.partition("/")[2] != resource_id:
+        stream_kind, _, stream_id = entry.stream.partition("/")
+        if stream_id != resource_id:
             continue
+        kinds = NAMING.get(stream_kind, NAME_ATTRIBUTES)
         match entry.event:
             case UserCreated(resource=resource) | GroupCreated(resource=resource) | ResourceCreated(resource=resource):
-                for kind in NAME_ATTRIBUTES:
+                for kind in kinds:
                     begin(kind, resource.get(kind), entry)
-            case AttributeChanged(attribute, _, after) if attribute in NAME_ATTRIBUTES:
+            case AttributeChanged(attribute, _, after) if attribute in kinds:
                 begin(attribute, after, entry)
         if entry.event_type in DELETIONS:
             for kind in list(open_at):
                 end(kind, entry)
     return held
-
-
-def groups_held(entries: Iterable[Entry], member_id: str, names: GroupNames) -> list[GroupHeld]:
-    """Return every direct membership the user or group had, oldest first.
-
-    A group's deletion ends its memberships without an entry for each, so the entries of every group the
-    member was in belong to what is given.
-    """
-    held: list[GroupHeld] = []
-    open_at: dict[str, int] = {}  # group id → index in `held`
-    for entry in entries:
-        if not entry.stream.startswith("groups/"):
-            continue
-        group_id = entry.stream[7:]
-        if entry.event_type == "MembershipAdded" and entry.subject_id == member_id:
-            open_at[group_id] = len(held)
-            held.append(GroupHeld(group_id, "", entry.position, entry.recorded_at))
-        elif group_id in open_at and _ends(entry, member_id):
-            index = open_at.pop(group_id)
-            held[index] = _ended(held[index], entry)
-    return [_named(membership, names) for membership in held]
-
-
-def _ends(entry: Entry, member_id: str) -> bool:
-    return entry.event_type == "GroupDeleted" or (
-        entry.event_type == "MembershipRemoved" and entry.subject_id == member_id
-    )
-
-
-def _ended(membership: GroupHeld, entry: Entry) -> GroupHeld:
-    explicit = entry.event.explicit if isinstance(entry.event, MembershipRemoved) else False
-    return GroupHeld(
-        membership.group_id, "", membership.from_position, membership.from_at,
-        entry.position, entry.recorded_at, entry.event_type, explicit, entry.request_id,
-    )  # fmt: skip
-
-
-def _named(membership: GroupHeld, names: GroupNames) -> GroupHeld:
-    until = membership.to_position
-    name = names.at(membership.group_id, until if until is not None else _EVER)
-    return GroupHeld(
-        membership.group_id, name, membership.from_position, membership.from_at, membership.to_position,
-        membership.to_at, membership.ended_by, membership.explicit, membership.ended_in,
-    )  # fmt: skip
-
-
-_EVER = 2**63
 
 
 def in_requests(changes: Iterable[Change], told: Mapping[str, RequestTold]) -> dict[str, RequestTold]:

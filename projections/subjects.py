@@ -1,5 +1,6 @@
 """Who is meant: from a userName, externalId, displayName of a group, or id, held now or ever, to ids."""
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -36,11 +37,27 @@ select distinct id::text
 """
 
 
+# Every name that some resources had, by the index `names_of`; of too many the latest.
+_NAMES_OF = """
+select id::text, kind, from_position, to_position
+  from names
+ where tenant_id = %(tenant_id)s
+   and id = any(%(ids)s::uuid[])
+ order by from_position desc
+ limit 500
+"""
+
+
 class NoSuchSubject(Exception):
     """Nobody and nothing in the tenant is or ever was called so."""
 
     def __init__(self, tenant: Tenant, asked: str) -> None:
-        super().__init__(f"nobody and no group in tenant {tenant.slug} is or ever was called {asked!r}")
+        super().__init__(absence(tenant.slug, asked))
+
+
+def absence(slug: str, asked: str) -> str:
+    """The sentence that says so. slug: the tenant's."""
+    return f"nobody and no group in tenant {slug} is or ever was called {asked!r}"
 
 
 class Match(Struct, frozen=True, omit_defaults=True):
@@ -88,6 +105,12 @@ def find_subjects(connection: psycopg.Connection[Any], tenant: Tenant, asked: st
     return sorted(found, key=_order)
 
 
+def names_of(connection: psycopg.Connection[Any], tenant: Tenant, ids: Iterable[str]) -> list[tuple[Any, ...]]:
+    """Return where some resources were given and gave up their names: (id, kind, from_position, to_position)."""
+    wanted = sorted(set(ids))
+    return _rows(connection, _NAMES_OF, {"tenant_id": tenant.tenant_id, "ids": wanted}) if wanted else []
+
+
 def _order(candidate: Candidate) -> tuple[Any, ...]:
     """An id is meant as such; then who holds the name now, then who held it last; people before groups."""
     ends = [match.to_position for match in candidate.matches if match.kind != "id"]
@@ -99,7 +122,7 @@ _EVER = 2**63
 
 
 def _by_name(connection: psycopg.Connection[Any], tenant: Tenant, asked: str) -> dict[str, list[Match]]:
-    keys = _keys(asked)
+    keys = name_keys(asked)
     parameters = {"tenant_id": tenant.tenant_id, "kinds": list(keys), "keys": list(keys.values())}
     found: dict[str, list[Match]] = {}
     for kind, resource, resource_id, from_position, to_position in _rows(connection, _BY_NAME, parameters):
@@ -107,8 +130,8 @@ def _by_name(connection: psycopg.Connection[Any], tenant: Tenant, asked: str) ->
     return found
 
 
-def _keys(asked: str) -> dict[str, bytes]:
-    """The key of every kind of name that the text can be."""
+def name_keys(asked: str) -> dict[str, bytes]:
+    """Return the key of every kind of name that the text can be."""
     keys: dict[str, bytes] = {}
     for kind in NAMING_OTHERS:
         try:

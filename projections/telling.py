@@ -9,11 +9,11 @@ from projections.entra_report import OURS, THEIRS, TheirRow, Unmatched
 from projections.log import Log, Record
 from projections.rhythm import ClientSeen, RunList, RunTold
 from projections.story import last_name
-from projections.words import change, counted, group, plain, request_line, span, value, when
+from projections.words import change, counted, group, overwrote, plain, request_line, span, value, when
 
 
 def history(told: History) -> str:
-    """Every entry about the subject in order, old values and new."""
+    """The newest entries about the subject in order, old values and new."""
     return "\n".join("\n".join(_history(one)) + "\n" for one in told.histories)
 
 
@@ -28,8 +28,12 @@ def _history(told: Told) -> Iterator[str]:
             yield f"  {when(fact.at)}, {request_line(request)}"
         seen = fact.request_id
         yield f"    position {fact.position}: {change(fact)}"
+        if fact.overwrote is not None:
+            yield f"      {overwrote(fact.overwrote)}"
         for attribute, assigned in fact.resource.items():
             yield f"      {short(attribute)}: {value(assigned)}"
+    if told.next_before is not None:
+        yield f"  Older ones: --before {told.next_before}"
 
 
 def as_of(told: AsOf) -> str:

@@ -74,7 +74,7 @@ def where(
 
     location_base: what `meta.location` and `$ref` begin with, up to and without the endpoint's slash.
     parameters: those of the statement so far, when the clause is only a part of it.
-    The caller writes `… from users r where r.tenant_id = %(tenant)s and (<clause>)`.
+    The caller writes `… from users r where r.tenant_id = %(tenant)s and (<clause>)`, the table as `parameters` has it.
     """
     translation = _Translation(resource_type, parameters or Parameters(tenant_id), location_base)
     conditions = translation.of_type()
@@ -99,11 +99,6 @@ def point(filter: Filter) -> tuple[str, str | bytes] | None:
             if attribute.name in _keyed(resource_type):
                 return attribute.name, equality_key(literal)
     return None
-
-
-def table_of(resource_type: ResourceType) -> str:
-    """The table that holds the resources of a type."""
-    return "groups" if resource_type.has_members else "users"
 
 
 def _keyed(resource_type: ResourceType) -> frozenset[str]:
@@ -197,7 +192,7 @@ class _Translation:
         ways = [condition for reach, condition in conditions if reach is _Reach.BY_MEMBERSHIP]
         if rows:
             ways.append(joined("or", rows))
-        table = table_of(self.resource_type)
+        table = self.parameters.tables.of(self.resource_type)
         selects = [f"select r.id from {table} r where r.tenant_id = %(tenant)s and ({way})" for way in ways]
         return f"r.id in ({' union all '.join(selects)})"
 
@@ -251,7 +246,7 @@ class _Translation:
         return self.places.below(comparison.place, literal)
 
     def _has_terms(self, place: Place) -> bool:
-        return self.places.in_document(place) and place.leaf.type != "boolean"
+        return not self.parameters.tables.then and self.places.in_document(place) and place.leaf.type != "boolean"
 
     def _reach(self, expression: Expression) -> _Reach:
         match expression:

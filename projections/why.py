@@ -1,7 +1,7 @@
-"""Why somebody is deprovisioned: the facts of the story, each with its position and time. Pure.
+"""Why somebody is deprovisioned, or not: the facts with positions and times, then what they suggest. Pure.
 
 The answer names who asked for it (token and address), never the product itself: "deactivated by the service"
-is an answer nobody can use. What is inferred does not belong here; every field is read off an entry.
+is an answer nobody can use. Facts are read off entries; whatever is inferred stands apart, rule by rule.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,24 +10,12 @@ from typing import Literal
 
 from msgspec import Struct
 
-from domain.events import AttributeChanged, Deactivated, ResourceCreated, UserCreated
-from ledger.entry import Entry
-from projections.story import (
-    Change,
-    GroupHeld,
-    GroupNames,
-    NameHeld,
-    RequestTold,
-    change,
-    groups_held,
-    in_requests,
-    last_name,
-    names_held,
-    requests_told,
-    type_name,
-)
+from projections.entra import EntraRow
+from projections.evidence import Evidence, Refusal, Step, Turns, ended_between
+from projections.guidance import Search, guide
+from projections.inferences import Inference, infer
+from projections.story import Change, GroupHeld, NameHeld, RequestTold, in_requests, last_name
 
-CREATIONS = ("UserCreated", "ResourceCreated")
 LOOK_BACK = timedelta(hours=1)  # Group losses so long before the deprovisioning are told with it.
 
 Verdict = Literal[
@@ -37,20 +25,27 @@ Verdict = Literal[
 State = Literal["active", "inactive", "deleted"]
 
 
-class Step(Struct, frozen=True):
-    """One turn of the story.
+class Trouble(Struct, frozen=True, omit_defaults=True):
+    """Refusals that say the same, told as one.
 
-    event: Deactivated, Reactivated, UserDeleted, GroupDeleted, ResourceDeleted; UserCreated (or ResourceCreated)
-    for somebody created inactive.
-    explicit: whether the client said so. request: None when what it said was erased.
+    token_label: of the newest; a client goes on under another when its secret is rotated.
+    count: with repetitions; at least, when `capped`. attempt: it was to disable or delete. named: see Refusal.
+    since: of the oldest one read. last: the newest. holder: who has the value that is not free: (name, id).
     """
 
-    event: str
-    position: int
-    at: datetime
-    explicit: bool
-    request_id: str
-    request: RequestTold | None
+    token_label: str
+    method: str
+    status: int
+    scim_type: str
+    detail: str
+    count: int
+    since: datetime
+    since_position: int
+    last: Refusal
+    attempt: bool = False
+    named: bool = False
+    capped: bool = False
+    holder: tuple[str, str] | None = None
 
 
 class Explanation(Struct, frozen=True, kw_only=True):
@@ -59,9 +54,12 @@ class Explanation(Struct, frozen=True, kw_only=True):
     resource: the kind of its stream, such as users or groups. resource_type: its type's name.
     names: every name it ever had, oldest first. verdict: what is true at `size`.
     disabled, deleted, enabled: the last turn of each kind that the verdict rests on, None without one.
-    facts: all of the below in order. in_request: what else the deciding requests changed.
-    lost_before: memberships that ended in the hour before, in whatever request.
-    held: memberships open at `size`. requests: those of every fact, by request id.
+    facts: all of the below, and renames, in order. in_request: what else the deciding requests changed.
+    lost_before: memberships that ended in the hour before, in other requests; lost_with: in the deciding ones;
+    lost_after: between the disable and the return, or now. held: memberships open at `size`, the first of
+    `held_count`. last: the newest request about it, whatever came of it. troubles: refused requests about it.
+    entra: what Entra's own log says. requests: those of every fact, by request id. inferences: no facts, but what
+    the rules make of them. unknown, search, next_steps: where the ledger ends.
     """
 
     id: str
@@ -79,8 +77,18 @@ class Explanation(Struct, frozen=True, kw_only=True):
     facts: list[Change] = []
     in_request: list[Change] = []
     lost_before: list[GroupHeld] = []
+    lost_with: list[GroupHeld] = []
+    lost_after: list[GroupHeld] = []
     held: list[GroupHeld] = []
+    held_count: int = 0
+    last: Change | None = None
+    troubles: list[Trouble] = []
+    entra: list[EntraRow] = []
     requests: dict[str, RequestTold] = {}
+    inferences: list[Inference] = []
+    unknown: list[str] = []
+    search: Search | None = None
+    next_steps: list[str] = []
 
     @property
     def called(self) -> str:
@@ -88,28 +96,21 @@ class Explanation(Struct, frozen=True, kw_only=True):
         return last_name(self.names, self.resource) or self.id
 
 
-def explain(resource: str, resource_id: str, entries: Sequence[Entry], size: int) -> Explanation:
-    """Explain one resource's state from entries.
-
-    entries: in position order, below `size`: at least those about the resource, the first of each of their
-    requests, and the entries about every group it was ever in. More does no harm.
-    """
-    own = [entry for entry in entries if entry.stream == f"{resource}/{resource_id}"]
-    assert own, "a stream that was found has a first entry"
-    names = GroupNames(entries)
-    told = requests_told(entries)
-    turns = _turns(own, told)
-    memberships = groups_held(entries, resource_id, names)
+def explain(evidence: Evidence) -> Explanation:
+    """Explain one resource's state."""
+    turns = evidence.turns
     decisive = [step for step in (turns.disabled, turns.deleted) if step is not None]
-    in_request = _in_requests(entries, decisive, resource_id, names)
-    lost = _lost_before(memberships, decisive)
-    facts = _facts(entries, turns, in_request, lost, resource_id, names)
+    in_request = _in_requests(evidence, decisive)
+    before, with_it, after = _lost(evidence, decisive)
+    facts = _facts(evidence, in_request, [*before, *with_it, *after])
+    guidance = guide(evidence)
+    mentioned = [*facts, *([evidence.last] if evidence.last is not None else [])]
     return Explanation(
-        id=resource_id,
-        resource=resource,
-        resource_type=type_name(resource, own),
-        size=size,
-        names=names_held(own, resource_id),
+        id=evidence.id,
+        resource=evidence.resource,
+        resource_type=evidence.resource_type,
+        size=evidence.size,
+        names=evidence.names,
         verdict=_verdict(turns),
         state="deleted" if turns.deleted else "inactive" if turns.disabled and not turns.enabled else "active",
         state_since=(turns.deleted or turns.enabled or turns.disabled or turns.created).at,
@@ -119,58 +120,54 @@ def explain(resource: str, resource_id: str, entries: Sequence[Entry], size: int
         enabled=turns.enabled,
         facts=facts,
         in_request=in_request,
-        lost_before=lost,
-        held=[membership for membership in memberships if membership.to_position is None],
-        requests=in_requests(facts, told),
+        lost_before=before,
+        lost_with=with_it,
+        lost_after=after,
+        held=evidence.held,
+        held_count=evidence.held_count,
+        last=evidence.last,
+        troubles=troubles(evidence.refusals, capped=evidence.refusals_capped, holder=evidence.holder),
+        entra=evidence.entra,
+        requests=in_requests(mentioned, evidence.requests),
+        inferences=infer(evidence),
+        unknown=guidance.unknown,
+        search=guidance.search,
+        next_steps=guidance.next_steps,
     )
 
 
-class _Turns(Struct):
-    created: Step
-    disabled: Step | None = None
-    enabled: Step | None = None  # After `disabled`, else None.
-    deleted: Step | None = None
+def troubles(
+    refusals: Sequence[Refusal], *, capped: bool = False, holder: tuple[str, str] | None = None
+) -> list[Trouble]:
+    """Put refusals, newest first, together that say the same; the ones that came last first."""
+    kinds: dict[tuple[object, ...], list[Refusal]] = {}
+    for each in refusals:
+        kind = (each.method, each.status, each.scim_type, each.detail, each.named)
+        kinds.setdefault(kind, []).append(each)
+    unique = next((each for each in refusals if each.scim_type == "uniqueness" and not each.named), None)
+    return [
+        Trouble(
+            token_label=newest.token_label,
+            method=newest.method,
+            status=newest.status,
+            scim_type=newest.scim_type,
+            detail=newest.detail,
+            count=sum(each.requests for each in same),
+            since=same[-1].at,
+            since_position=same[-1].position,
+            last=newest,
+            attempt=newest.attempt,
+            named=newest.named,
+            capped=capped,
+            holder=holder if newest is unique else None,
+        )
+        for same in kinds.values()
+        for newest in same[:1]
+    ]
 
 
-def _turns(own: Sequence[Entry], told: dict[str, RequestTold]) -> _Turns:
-    """The last turn of each kind. Who was re-enabled before a deletion was deleted while active."""
-    turns = _Turns(created=_step(own[0], told))
-    for entry in own:
-        match entry.event_type:
-            case "UserCreated" | "ResourceCreated" if _is_born_inactive(entry):
-                turns.disabled = _step(entry, told)
-            case "Deactivated":
-                turns.disabled, turns.enabled = _step(entry, told), None
-            case "Reactivated":
-                turns.enabled = _step(entry, told)
-            case "AttributeChanged" if turns.disabled and not turns.enabled and _is_of_active(entry):
-                turns.enabled = _step(entry, told)  # Unassigned: where `active` is missing, nobody is disabled.
-            case "UserDeleted" | "GroupDeleted" | "ResourceDeleted":
-                turns.deleted = _step(entry, told)
-    if turns.deleted and turns.enabled:
-        turns.disabled = turns.enabled = None
-    return turns
-
-
-def _is_born_inactive(entry: Entry) -> bool:
-    event = entry.event
-    return isinstance(event, UserCreated | ResourceCreated) and event.resource.get("active") is False
-
-
-def _is_of_active(entry: Entry) -> bool:
-    return isinstance(entry.event, AttributeChanged) and entry.event.attribute == "active"
-
-
-def _step(entry: Entry, told: dict[str, RequestTold]) -> Step:
-    explicit = entry.event.explicit if isinstance(entry.event, Deactivated) else True
-    request_id = entry.request_id
-    return Step(
-        entry.event_type, entry.position, entry.recorded_at, explicit, request_id, told.get(request_id)
-    )  # fmt: skip
-
-
-def _verdict(turns: _Turns) -> Verdict:
-    born_inactive = turns.disabled is not None and turns.disabled.event in CREATIONS
+def _verdict(turns: Turns) -> Verdict:
+    born_inactive = turns.disabled is not None and turns.disabled.event != "Deactivated"
     match turns.disabled, turns.enabled, turns.deleted:
         case None, _, None:
             return "active"
@@ -184,50 +181,77 @@ def _verdict(turns: _Turns) -> Verdict:
             return "created inactive, then deleted" if born_inactive else "deactivated, then deleted"
 
 
-def _in_requests(
-    entries: Iterable[Entry], decisive: Iterable[Step], resource_id: str, names: GroupNames
-) -> list[Change]:
-    """What else the deciding requests changed about this resource."""
+def _in_requests(evidence: Evidence, decisive: Iterable[Step]) -> list[Change]:
+    """What else the deciding requests changed about this resource; group losses are told apart."""
     positions = {step.position for step in decisive}
     request_ids = {step.request_id for step in decisive}
     return [
-        change(entry, names)
-        for entry in entries
-        if entry.request_id in request_ids
-        and entry.position not in positions
-        and _concerns(entry, resource_id)
-        and not entry.stream.startswith("requests/")
+        change
+        for change in evidence.own
+        if change.request_id in request_ids
+        and change.position not in positions
+        and change.event not in ("RequestUnchanged", "RequestRefused")
     ]
 
 
-def _concerns(entry: Entry, resource_id: str) -> bool:
-    return entry.subject_id == resource_id or entry.stream.partition("/")[2] == resource_id
+def _lost(
+    evidence: Evidence, decisive: Sequence[Step]
+) -> tuple[list[GroupHeld], list[GroupHeld], list[GroupHeld]]:  # fmt: skip
+    """Memberships that ended in the hour before a deciding request, in it, and between disable and return."""
+    request_ids = {step.request_id for step in decisive}
+    with_it = [each for each in evidence.ended if each.ended_in in request_ids]
+    before: dict[int | None, GroupHeld] = {}
+    for step in decisive:
+        for each in ended_between(evidence.ended, step.at - LOOK_BACK, step.position):
+            if each.ended_in not in request_ids:
+                before[each.to_position] = each
+    turns = evidence.turns
+    after: list[GroupHeld] = []
+    if turns.disabled is not None:
+        until = turns.enabled.position if turns.enabled else evidence.size
+        after = [
+            each
+            for each in ended_between(evidence.ended, turns.disabled.at, until)
+            if (each.to_position or 0) > turns.disabled.position
+            and each.ended_in not in request_ids
+            and each.to_position not in before
+        ]
+    return list(before.values()), with_it, after
 
 
-def _lost_before(memberships: Iterable[GroupHeld], decisive: Sequence[Step]) -> list[GroupHeld]:
-    """Memberships that ended within the hour before a deciding entry, in another request."""
-    return [
-        membership
-        for membership in memberships
-        if membership.to_at is not None and any(_shortly_before(membership, step) for step in decisive)
-    ]
-
-
-def _shortly_before(membership: GroupHeld, step: Step) -> bool:
-    if membership.to_at is None or membership.to_position is None:
-        return False
-    if membership.ended_in == step.request_id:
-        return False
-    return membership.to_position < step.position and step.at - membership.to_at <= LOOK_BACK
-
-
-def _facts(
-    entries: Iterable[Entry], turns: _Turns, in_request: Iterable[Change], lost: Iterable[GroupHeld],
-    resource_id: str, names: GroupNames,
-) -> list[Change]:  # fmt: skip
+def _facts(evidence: Evidence, in_request: Iterable[Change], lost: Iterable[GroupHeld]) -> list[Change]:
     """Everything the story rests on, in the order in which it was recorded."""
+    turns = evidence.turns
     steps = (turns.created, turns.disabled, turns.enabled, turns.deleted)
     positions = {step.position for step in steps if step is not None}
+    positions |= {step.position for step in turns.every[-_TURNS_TOLD:]}
     positions |= {fact.position for fact in in_request}
-    positions |= {membership.to_position for membership in lost if membership.to_position is not None}
-    return [change(entry, names) for entry in entries if entry.position in positions]
+    renames = [change.position for change in evidence.own if _renames(change, evidence.resource)]
+    positions |= set(renames[-_TURNS_TOLD:])
+    endings = {change.position: change for each in lost if (change := _ending(each)) is not None}
+    own = {change.position: change for change in evidence.own if change.position in positions | endings.keys()}
+    facts = endings | own
+    return [facts[position] for position in sorted(facts)]
+
+
+_TURNS_TOLD = 10
+
+
+def _renames(change: Change, resource: str) -> bool:
+    named = ("displayName", "externalId") if resource == "groups" else ("userName", "externalId")
+    return change.event == "AttributeChanged" and change.attribute in named
+
+
+def _ending(membership: GroupHeld) -> Change | None:
+    """The entry that ended a membership, as a fact: a group's deletion has none for each member."""
+    if membership.to_position is None or membership.to_at is None:
+        return None
+    return Change(
+        position=membership.to_position,
+        at=membership.to_at,
+        event=membership.ended_by,
+        request_id=membership.ended_in,
+        group_id=membership.group_id,
+        group_name=membership.group_name,
+        explicit=membership.explicit,
+    )

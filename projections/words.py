@@ -4,6 +4,7 @@ Times are UTC and say so. The initiator is the token's label and its address, ne
 client chose is shown with control characters spelled out: a display name must not move a terminal's cursor.
 """
 
+import textwrap
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -11,13 +12,12 @@ from typing import Any
 import msgspec
 
 from projections.attributes import short
-from projections.story import Change, GroupHeld, RequestTold
-from projections.why import CREATIONS, Explanation, Step
+from projections.story import Change, Overwritten, RequestTold
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _OPERATOR = "operator"
 _VALUE_LENGTH_MAX = 300
-_EMPTY = ("  none",)
+LINE_LENGTH = 100
 
 
 def when(at: datetime) -> str:
@@ -40,6 +40,14 @@ def span(seconds: float) -> str:
 def counted(number: int, noun: str) -> str:
     """`1 user`, `2 users`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def wrap(text: str, indent: str = "", hang: str = "") -> list[str]:
+    """Break a text into lines that a terminal shows whole; ids and names stay in one piece."""
+    return textwrap.wrap(
+        text, LINE_LENGTH, initial_indent=indent, subsequent_indent=indent + hang, break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def plain(text: str) -> str:
@@ -113,6 +121,12 @@ _ERASED = {
 }
 
 
+def overwrote(was: Overwritten) -> str:
+    """What a change put aside that another client had set."""
+    who = f'the client "{plain(was.token_label)}"' if was.token_label else "another client"
+    return f"overwrites {value(was.value)}, which {who} set at position {was.position}"
+
+
 def request_line(request: RequestTold) -> str:
     """A request on one line."""
     parts = [initiator(request)]
@@ -126,136 +140,24 @@ def request_line(request: RequestTold) -> str:
     return ", ".join(parts)
 
 
-def request_lines(request: RequestTold) -> Iterator[str]:
-    """A request with everything that helps to find it again, here and at the identity provider."""
-    yield f"  request {request.request_id}, position {request.first_position}, {when(request.at)}"
+def request_details(request: RequestTold) -> Iterator[str]:
+    """What helps to find a request again at whoever sent it, and what we made of it: beyond its line."""
     if (bulk := request.bulk) is not None:
-        yield f"    operation {bulk.number} of {bulk.count} of the bulk request {bulk.request_id}"
-    if request.method:
-        answered = f", answered {request.status}" if request.status else ""
-        yield f"    {request.method} {plain(request.path)}{answered}"
-    token = f" (token {request.token_id})" if request.token_id not in ("", _OPERATOR) else ""
-    address = f" from {plain(request.client_address)}" if request.client_address else ""
-    agent = f", {plain(request.user_agent)}" if request.user_agent else ""
-    yield f"    by {initiator(request)}{token}{address}{agent}"
+        yield f"operation {bulk.number} of {bulk.count} of the bulk request {bulk.request_id}"
+    if request.token_id not in ("", _OPERATOR):
+        yield f"token {request.token_id}"
+    if request.user_agent:
+        yield f"software {plain(request.user_agent)}"
     if request.activity_id:
-        yield f"    ActivityId {request.activity_id}: search Entra's logs for it"
+        yield f"ActivityId {request.activity_id}"
     for header, sent in request.correlation.items():
         if request.activity_id not in sent or not request.activity_id:
-            yield f"    {plain(header)}: {plain(sent)}"
+            yield f"{plain(header)}: {plain(sent)}"
     if request.operations:
-        yield f"    operations: {'; '.join(map(plain, request.operations))}"
+        yield f"operations: {'; '.join(map(plain, request.operations))}"
     if request.detail:
-        yield f"    detail: {plain(request.detail)}"
+        yield f"detail: {plain(request.detail)}"
     if request.quirks:
-        yield f"    repaired: {', '.join(request.quirks)}"
+        yield f"repaired: {', '.join(request.quirks)}"
     if request.ignored:
-        yield f"    ignored: {', '.join(map(plain, request.ignored))}"
-
-
-def explanation(told: Explanation) -> str:
-    """The whole answer to *why*, for one user or group."""
-    sections = [
-        [*verdict(told)],
-        ["Who is meant", *_names(told)],
-        ["What happened, in order", *_facts(told)],
-        ["The requests behind it", *(line for r in _deciding(told) for line in request_lines(r))],
-        ["Changed by the same requests", *([f"  {change(c)}" for c in told.in_request] or _EMPTY)],
-        ["Groups lost in the hour before", *([f"  {_lost(g)}" for g in told.lost_before] or _EMPTY)],
-        ["Groups still held", *([f"  {_held(g)}" for g in told.held] or _EMPTY)],
-        ["State now", f"  {_state(told)}"],
-    ]
-    if told.disabled is None and told.deleted is None:
-        sections = [section for section in sections if section[0] not in _OF_A_DEPROVISIONING]
-    return "\n\n".join("\n".join(section) for section in sections) + "\n"
-
-
-_OF_A_DEPROVISIONING = (
-    "The requests behind it",
-    "Changed by the same requests",
-    "Groups lost in the hour before",
-)
-
-
-def verdict(told: Explanation) -> list[str]:
-    """The answer in at most four sentences: what is true, who asked for it and when, what is left."""
-    noun = told.resource_type.lower() if told.resource in ("users", "groups") else told.resource_type
-    sentences = [f"{plain(told.called)} {_VERDICTS[told.verdict]}."]
-    if told.disabled is not None:
-        sentences.append(_disabled(told.disabled, noun))
-    if told.enabled is not None:
-        sentences.append(_enabled(told.enabled))
-    if told.deleted is not None:
-        sentences.append(f"On {when(told.deleted.at)} {initiator(told.deleted.request)} deleted the {noun}.")
-    if told.verdict == "active":
-        sentences.append(f"It was created on {when(told.created.at)} by {initiator(told.created.request)}.")
-    return sentences
-
-
-_VERDICTS = {
-    "active": "is not deprovisioned: active, and never was anything else",
-    "reactivated": "is not deprovisioned: active again after having been deactivated",
-    "deactivated": "is deprovisioned: deactivated, not deleted",
-    "created inactive": "was never active: created inactive, not deleted",
-    "deleted": "is deprovisioned: deleted",
-    "deactivated, then deleted": "is deprovisioned: deactivated, then deleted",
-    "created inactive, then deleted": "was never active: created inactive, then deleted",
-}
-
-
-def _disabled(step: Step, noun: str) -> str:
-    who = f"On {when(step.at)} {initiator(step.request)}"
-    if step.event in CREATIONS:
-        return f"{who} created the {noun} with active set to false."
-    return f"{who} set active to false, {'explicitly' if step.explicit else 'implied by what was sent'}."
-
-
-def _enabled(step: Step) -> str:
-    how = "set active to true again" if step.event == "Reactivated" else "unassigned active, which disables nobody"
-    return f"On {when(step.at)} {initiator(step.request)} {how}."
-
-
-def _names(told: Explanation) -> Iterator[str]:
-    yield f"  {'id':<12}{told.id}"
-    for name in told.names:
-        since = f"since {when(name.from_at)} (position {name.from_position})"
-        until = f" until {when(name.to_at)} (position {name.to_position})" if name.to_at else ""
-        yield f"  {name.kind:<12}{plain(name.value)}, {since}{until}"
-
-
-def _facts(told: Explanation) -> Iterator[str]:
-    width = max((len(str(fact.position)) for fact in told.facts), default=1)
-    for fact in told.facts:
-        request = told.requests.get(fact.request_id)
-        yield f"  position {fact.position:>{width}}, {when(fact.at)}: {change(fact)}"
-        if request is not None:
-            yield f"    {request_line(request)}"
-
-
-def _deciding(told: Explanation) -> list[RequestTold]:
-    steps = (told.disabled, told.enabled, told.deleted)
-    return [step.request for step in steps if step is not None and step.request is not None]
-
-
-def _lost(membership: GroupHeld) -> str:
-    assert membership.to_at is not None, "lost memberships have ended"
-    if membership.ended_by == "GroupDeleted":
-        how = "the group was deleted"
-    else:
-        how = "named in the request" if membership.explicit else "implied, not named in the request"
-    return (
-        f"{group(membership.group_id, membership.group_name)}, {when(membership.to_at)}"
-        f" (position {membership.to_position}), {how}, request {membership.ended_in}"
-    )
-
-
-def _held(membership: GroupHeld) -> str:
-    return (
-        f"{group(membership.group_id, membership.group_name)}, since {when(membership.from_at)}"
-        f" (position {membership.from_position})"
-    )
-
-
-def _state(told: Explanation) -> str:
-    groups = f"{len(told.held)} group{'' if len(told.held) == 1 else 's'}"
-    return f"{told.state} since {when(told.state_since)}, in {groups}; read up to entry {told.size - 1}"
+        yield f"ignored: {', '.join(map(plain, request.ignored))}"

@@ -37,7 +37,17 @@ _RUNS: Json = {
     "client": {"type": "string", "minLength": 1, "description": "Only of the client with this id or label."},
     **_SINCE_UNTIL,
 }
+_HISTORY: Json = {
+    "count": {**_NUMBER, "description": "Of entries at most, the newest.", "default": 100},
+    "before": {**_NUMBER, "description": "Only entries before this position: next_before of a page."},
+}
 _UNMATCHED: Json = {"count": {**_NUMBER, "description": "Of each kind at most.", "default": 50}}
+_WHY: Json = {
+    "group": {"type": "string", "description": "Only who put the subject into this group, and who took it out."},
+    "attribute": {"type": "string", "description": "Only who changed this attribute, and whose value that overwrote."},
+    "id": {"type": "string", "description": "Of several records with the name, only the one with this id."},
+    "others": {"enum": ["true", "false"], "description": "Also name the others of a mass change.", "default": "false"},
+}
 _EXTENDING: Json = {
     "extends": {"type": "string", "description": "Make the schemas of the body extensions of this resource type."},
     "required": {"enum": ["true", "false"], "description": "Whether resources need them.", "default": "false"},
@@ -53,12 +63,24 @@ def audit_paths() -> Json:
     )
     entra_log["get"]["responses"]["200"] = {"description": "Oldest first.", "content": {JSON: asked_of_entra}}
     return {
-        "/api/{tenant}/why": _asked("why", "Say why a subject is deprovisioned, or that it is not", "Why", _subject()),
-        "/api/{tenant}/history": _asked("history", "Tell all that is recorded about a subject", "History", _subject()),
+        "/api/{tenant}/why": _asked(
+            "why", "Say why a subject is deprovisioned, is not, or never came", "Why", [*_subject(), *parameters(_WHY)]
+        ),
+        "/api/{tenant}/requests/{request}": _asked(
+            "request",
+            "Show what exactly was sent, decided and answered",
+            "RequestShown",
+            [],
+            path_parameter("request", "A request's id."),
+        ),
+        "/api/{tenant}/history": _asked(
+            "history", "Tell what is recorded about a subject", "History", [*_subject(), *parameters(_HISTORY)]
+        ),
         "/api/{tenant}/users/{subject}": _asked(
             "show", "Show a subject as it was", "AsOf", parameters(_AS_OF), path_parameter("subject", _SUBJECT)
         ),
         "/api/{tenant}/log": _asked("log", "Page through the provisioning log, newest first", "Log", parameters(_LOG)),
+        "/api/{tenant}/diff": _asked("diff", "Tell what is different between two moments", "Differences", _moments()),
         "/api/{tenant}/runs": _asked("runs", "Page through clients' runs, newest first", "RunList", parameters(_RUNS)),
         "/api/{tenant}/entra-log": {**entra_log, "post": _import()},
         "/api/{tenant}/entra-log/unmatched": _asked(
@@ -87,6 +109,12 @@ def _asked(name: str, summary: str, told: str, query: list[Json], *of_path: Json
 def _subject() -> list[Json]:
     shape = {"type": "string", "minLength": 1, "maxLength": 1_024, "description": _SUBJECT}
     return [{**each, "required": True} for each in parameters({"subject": shape})]
+
+
+def _moments() -> list[Json]:
+    moment, when = {"type": "string", "minLength": 1}, "An RFC 3339 time, or a position"
+    start, end = {**moment, "description": f"{when}."}, {**moment, "description": f"{when}; now without it."}
+    return [{**parameters({"from": start})[0], "required": True}, *parameters({"to": end})]
 
 
 def _declarations(segment: str, shape: str, key: str) -> Json:

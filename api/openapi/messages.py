@@ -16,17 +16,27 @@ from domain.bulk import BULK_REQUEST, METHODS
 from domain.errors import ScimError
 from domain.patches import OPERATIONS_MAX, PATCH_OP
 from ledger.declarations import Revised
-from projections.answers import AsOf, History, Why
+from projections.answers import AsOf, History
+from projections.asking import Why
+from projections.differences import MembershipDiffers, ResourceDiffers, Standing, Totals
 from projections.entra import EntraRow
 from projections.entra_import import Imported
 from projections.entra_report import Unmatched
 from projections.log import Log
+from projections.received import RequestShown
 from projections.rhythm import RunList
 
 # Which attributes of the answer are wanted, and which resources: for URLs and SearchRequests alike.
 SELECTING: Json = {
     "attributes": {"type": "string", "description": "Only these attributes, with commas between."},
     "excludedAttributes": {"type": "string", "description": "All but these. Not together with attributes."},
+}
+AS_OF: Json = {
+    "asOf": {
+        "type": "string",
+        "description": "Show all as it was: an RFC 3339 time, or a position. Needs the scope audit, and only that. The "
+        "answer's SCIM-Ledger-Position is that of the last entry that counts.",
+    }
 }
 LISTING: Json = {
     "filter": {
@@ -47,6 +57,7 @@ LISTING: Json = {
     "sortBy": {"type": "string", "description": "An attribute.", "examples": ["userName", "name.familyName"]},
     "sortOrder": {"type": "string", "description": "Ascending, or descending, in any case.", "default": "ascending"},
     **SELECTING,
+    **AS_OF,
 }
 
 
@@ -90,14 +101,17 @@ def _error() -> Json:
 
 def _told() -> Json:
     """What auditors and admins are told, from the classes of the answers."""
-    asked = (Why, History, AsOf, Log, RunList, EntraRow, Unmatched, Imported, Revised, Result)
+    asked = (
+        Why, RequestShown, History, AsOf, Log, RunList, EntraRow, Unmatched, Imported, Revised, Result,
+        Standing, ResourceDiffers, MembershipDiffers, Totals,
+    )  # fmt: skip
     _, made = msgspec.json.schema_components(asked, ref_template=PREFIX + "{name}")
     for shape in made.values():
         shape["description"] = cleandoc(shape.get("description", ""))
-    why = made["Why"]
-    why["properties"]["text"] = {"type": "string", "description": "The same for people."}
-    why["required"].append("text")
-    return dict(made)
+    for told in ("Why", "RequestShown"):
+        made[told]["properties"]["text"] = {"type": "string", "description": "The same for people."}
+        made[told]["required"].append("text")
+    return dict(made) | {"Differences": _DIFFERENCES}
 
 
 def _search() -> Json:
@@ -168,6 +182,20 @@ _BULK_RESPONSE: Json = {
         "Operations": {"type": "array", "items": ref("Result")},
     },
     "required": ["schemas", "Operations"],
+}
+
+_DIFFERENCES: Json = {
+    "type": "object",
+    "description": "What is different between two moments.",
+    "properties": {
+        "tenant": {"type": "string"},
+        "from": ref("Standing"),
+        "to": ref("Standing"),
+        "resources": {"type": "array", "items": ref("ResourceDiffers")},
+        "memberships": {"type": "array", "items": ref("MembershipDiffers")},
+        "totals": ref("Totals"),
+    },
+    "required": ["tenant", "from", "to", "resources", "memberships", "totals"],
 }
 
 _FAILURE: Json = {

@@ -1,7 +1,7 @@
 """The SCIM endpoints, described: one set of operations a resource type, then what lies beside them."""
 
 from api.openapi.exchanges import ALWAYS, answer, parameters, path_parameter, refusals, takes
-from api.openapi.messages import LISTING, SELECTING
+from api.openapi.messages import AS_OF, LISTING, SELECTING
 from api.openapi.shapes import Json, written
 from domain.attributes import ResourceType
 from domain.errors import (
@@ -30,6 +30,7 @@ _READING = (*ALWAYS, InvalidValue)
 _LISTING = (*_READING, InvalidFilter, InvalidCursor, ExpiredCursor, InvalidCount)
 _BODY = (*_READING, PayloadTooLarge, UnsupportedMediaType)
 _WRITING = (*_BODY, NotUnique, Conflict)
+_EITHER = [{"bearer": ["scim"]}, {"bearer": ["audit"]}]  # With asOf, which shows the past.
 _NOT_MODIFIED = {"304": answer("Not modified.", None, "ETag")}
 _RESOURCE_HEADERS = ("ETag", "Location")
 
@@ -86,13 +87,13 @@ def _operation(name: str, summary: str, answers: Json, errors: tuple[type[ScimEr
 
 def _list(name: str, summary: str, listed: str) -> Json:
     operation = _operation(name, summary, {"200": answer("A page of what matches.", listed)}, _LISTING)
-    return {**operation, "parameters": parameters(LISTING)}
+    return {**operation, "parameters": parameters(LISTING), "security": _EITHER}
 
 
 def _search(name: str, summary: str, listed: str) -> Json:
     answers = {"200": answer("A page of what matches.", listed)}
     operation = _operation(name, summary, answers, (*_LISTING, PayloadTooLarge, UnsupportedMediaType))
-    return {**operation, "requestBody": takes("SearchRequest")}
+    return {**operation, "requestBody": takes("SearchRequest"), "security": _EITHER}
 
 
 def _create(resource_type: ResourceType) -> Json:
@@ -109,7 +110,8 @@ def _create(resource_type: ResourceType) -> Json:
 def _read(name: str, shape: str) -> Json:
     answers = {"200": answer(f"The {shape}.", shape, *_RESOURCE_HEADERS), **_NOT_MODIFIED}
     operation = _operation(f"read{name}", f"Read a {shape}", answers, _READING)
-    return {**operation, "parameters": parameters(SELECTING) + parameters(_IF_NONE_MATCH, "header")}
+    looking_back = parameters({**SELECTING, **AS_OF})
+    return {**operation, "parameters": looking_back + parameters(_IF_NONE_MATCH, "header"), "security": _EITHER}
 
 
 def _replace(name: str, shape: str) -> Json:

@@ -38,6 +38,7 @@ from domain.users import User
 from ledger.entry import Cause
 from ledger.tenants import OPERATOR, opaque_id
 from ledger.vault import Sealer
+from projections.wanted import name_ids
 
 KEPT_OF = 50  # Of so many requests that nothing is planted in, the body of one is kept.
 _encode = msgspec.json.Encoder().encode
@@ -200,9 +201,11 @@ class Service:
         body = None
         if request.body is not None:
             self._requests += 1
-            subjects = [each.subject_id for each in outcome.happened] + outcome.subjects
+            subjects, sent = [each.subject_id for each in outcome.happened] + outcome.subjects, _encode(request.body)
+            if refusal is not None:
+                subjects += name_ids(self.filling.tenant.origin, sent)
             kept = request.planted or self._requests % KEPT_OF == 0
-            body = self.filling.receive(request_id, _encode(request.body), subjects, kept=kept)
+            body = self.filling.receive(request_id, sent, subjects, kept=kept)
         return Cause(
             request_id=request_id,
             count=len(outcome.happened),

@@ -266,7 +266,7 @@ class Speaker:
 
     def history(self, subject: str) -> list[Json]:
         """The entries about one user or group, oldest first, each with its request."""
-        told = self.asked("/history", subject=subject)
+        told = self.asked("/history", subject=subject, count=1_000)
         (one,) = told["histories"]
         return [change | {"request": one["requests"].get(change["request_id"])} for change in one["changes"]]
 

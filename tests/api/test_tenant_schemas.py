@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from issuing import token_with
+from looking import Past
 from speaking import (
     ENTERPRISE,
     GROUP,
@@ -119,9 +120,9 @@ def wait_for(speaker: Speaker, urn: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def contoso(service: Any) -> Speaker:
+def contoso(service: Any) -> Past:
     """A tenant with an extension of User and a resource type of its own."""
-    speaker = Speaker(service)
+    speaker = Past(service)
     admin = Admin(speaker)
     admin.declare(BADGE_SCHEMA, extends="User")
     admin.declare(DEVICES)
@@ -547,3 +548,45 @@ def test_the_log_tells_who_declared_what(contoso: Speaker) -> None:
 
 def mentions_declaration(record: Json, urn: str) -> bool:
     return any(each == urn for each in walk(record["modified"]))
+
+
+# --- as of a moment
+
+
+def test_devices_and_extensions_are_asked_about_as_of_a_moment(contoso: Past) -> None:
+    """Lists, filters by every kind of attribute, one resource, and the differences between two moments."""
+    word = fresh("asof")
+    made = device(contoso, displayName=f"{word} A", active=True, ports=[80], externalId=word)
+    user = badged(contoso, code=fresh("Code"), level=5)
+    start = contoso.size() - 1
+    contoso.changed(made, op("replace", "displayName", f"{word} B"), op("replace", "active", False))
+    contoso.changed(user, op("replace", f"{BADGE}:level", 6))
+    changed = contoso.size() - 1
+    contoso.delete(made)
+    gone = contoso.size() - 1
+
+    def found(endpoint: str, asked: str, at: int) -> list[str]:
+        body = contoso.back(endpoint, asOf=at, filter=asked).json()
+        return [each["id"] for each in list_of(body)]
+
+    for asked, when in {
+        f'displayName eq "{word} A"': [start],
+        f'displayName eq "{word} B" and active eq false': [changed],
+        f'serial eq "{made["serial"]}" and ports eq 80': [start, changed],
+        f'externalId eq "{word}"': [start, changed],
+        f'id eq "{made["id"]}"': [start, changed],
+    }.items():
+        assert [at for at in (start, changed, gone) if found("/Devices", asked, at)] == when, asked
+        assert [at for at in (start, changed, gone) if found("/", asked, at)] == when, asked
+        assert not found("/Users", asked.replace("ports", "level").replace("serial", "code"), start), asked
+    for level, at in ((5, start), (6, changed)):
+        assert found("/Users", f'{BADGE}:level eq {level} and id eq "{user["id"]}"', at) == [user["id"]]
+        assert contoso.back(f"/Users/{user['id']}", asOf=at).json()[BADGE]["level"] == level
+    then = contoso.back(f"/Devices/{made['id']}", asOf=start).json()
+    assert then == made
+    refused(contoso.back(f"/Devices/{made['id']}", asOf=gone), 404)
+    refused(contoso.back(f"/Users/{made['id']}", asOf=start), 404)
+    told = contoso.asked("/diff", **{"from": start, "to": gone})
+    assert {(each["type"], each["id"], each["change"]) for each in told["resources"]} == {
+        ("Device", made["id"], "left"), ("User", user["id"], "changed"),
+    }  # fmt: skip

@@ -22,7 +22,8 @@ from ledger.entry import Entry, Tenant
 from ledger.reader import Reader
 from ledger.tenants import create_tenant, issue_token
 from ledger.vault import Keys, Vault
-from projections.answers import as_of, history, why
+from projections.answers import as_of, history
+from projections.asking import why
 from projections.replay import replay
 from tests.conftest import Database
 from tests.faults.audit import check_everything
@@ -166,7 +167,7 @@ def histories(reader: Reader, situation: Situation) -> Iterator[dict[str, Any]]:
     """The requests of the history of everybody whom a situation is about; a refused POST has nobody."""
     for subject_id in situation.subject_ids:
         if subject_id:
-            yield from (each.requests for each in history(reader, subject_id).histories)
+            yield from (each.requests for each in history(reader, subject_id, count=1_000).histories)
     for step in situation.steps:
         if not step.subject_id:
             (entry,) = reader.at([step.position])

@@ -237,10 +237,22 @@ REFUSED = [
     (2, ["token", "list"], "token list needs --tenant; ./scim-ledger token list --help tells more"),
     (2, ["tenant", "lst"], 'Unknown command "lst". Did you mean "list"?'),
     (2, ["tenant", "list", "--data", "/dev/null"], "data folder: /dev/null is a file, not a folder"),
-    (3, ["why", "default", "nobody@contoso.example"], "nobody"),
     (3, ["history", "default", "nobody@contoso.example"], "nobody"),
     (1, ["why", "nobody", "x"], "there is no tenant nobody; ./scim-ledger tenant list shows all"),
+    (2, ["request", "default", "x"], "a request id is a UUID, as why, history and log show it"),
+    (3, ["request", "default", "00000000-0000-4000-8000-000000000000"], "no request 00000000-0000-4000-8000-0000"),
 ]
+
+
+def test_why_somebody_never_came_is_a_question_too(say: Say) -> None:
+    """3, since there is nobody; but where to look is said all the same."""
+    said = say("why", "default", "nobody@contoso.example")
+    assert said.status == 3
+    assert said.err.count("\n") == 1 and "nobody@contoso.example" in said.err
+    assert said.out.startswith(
+        "nobody@contoso.example was never provisioned here: no request that names it is recorded"
+    )
+    assert "Where to look" in said.out or "Look in:" in said.out
 
 
 @pytest.mark.parametrize(("status", "arguments", "sentence"), REFUSED, ids=lambda value: str(value)[:60])
@@ -421,7 +433,7 @@ def test_every_verb_explains_itself(name: str, capfd: pytest.CaptureFixture[str]
 
 def test_the_verbs_of_the_contract_are_there() -> None:
     """design.md §5, as far as it is built."""
-    contract = "serve demo bench migrate why history show log replay"
+    contract = "serve demo bench migrate why request history show log replay"
     assert set(contract.split()) <= set(VERBS)
     assert {"tenant create", "tenant list", "tenant set"} <= set(VERBS)
     assert {"token create", "token list", "token revoke"} <= set(VERBS)

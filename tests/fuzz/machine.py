@@ -125,7 +125,7 @@ class Machine(RuleBasedStateMachine):
         for user in self.model.users.values():
             held = {name: value for name, value in user.shown().items() if name != "schemas"}
             assert folded(self.speaker.history(user.id)) == flat(held)
-            (story,) = self.speaker.asked("/why", subject=user.id)["explanations"]
+            (story,) = self.speaker.asked("/why", subject=user.id, id=user.id)["explanations"]
             assert story["state"] == ("inactive" if user.held.get("active") is False else "active")
         for user_id in self.model.gone:
             assert folded(self.speaker.history(user_id)) is None

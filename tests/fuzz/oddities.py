@@ -29,7 +29,20 @@ PATHS = (
     "/api", "/log/{slug}/tile/{odd}", "/oauth/{slug}/token", "/oauth/{slug}/token", "/oauth", "//scim/x",
     "/scim//{slug}", "/{odd}", "/scim/{slug}/v2/{odd}",
 )  # fmt: skip
-QUESTIONS = ("why", "history", "log", "log", "users/{id}", "users/{id}", "", "nope", "runs", "entra-log", "schemas")
+QUESTIONS = (
+    "why",
+    "requests/{id}",
+    "history",
+    "log",
+    "log",
+    "users/{id}",
+    "users/{id}",
+    "",
+    "nope",
+    "runs",
+    "entra-log",
+    "schemas",
+)
 CREDENTIALS = (
     "bearer TOKEN", "TOKEN", "Bearer  TOKEN", "Bearer", "Basic YTpi", "Basic ====", "Bearer slt_", "\xff\xfe", "",
     "Bearer TOKENé", "Bearer TOKENTOKEN", "Bearer slt_" + "é" * 43, "Bearer " + "a" * 5_000,

@@ -86,6 +86,8 @@ def group(display_name: str, *members: str) -> Json:
 async def serving(database: Database, keys: Keys, kind: type[Service] = Service) -> AsyncIterator[Service]:
     """A service of the running loop, on the role that `serve` uses."""
     opened = kind(Config(data=Path("unused"), keys=keys.folder), database.app_url, keys, lambda line: None)
+    await opened.queries.open()
+    opened.reading.open()
     try:
         yield opened
     finally:
@@ -135,12 +137,12 @@ class Desk:
         self._authorization = f"Bearer {secret}"
 
     @classmethod
-    def new(cls, offices: Offices, database: Database, keys: Keys) -> "Desk":
-        """Open the desk of a new tenant."""
+    def new(cls, offices: Offices, database: Database, keys: Keys, *scopes: str) -> "Desk":
+        """Open the desk of a new tenant. scopes: of its token besides `scim`."""
         with psycopg.connect(database.owner_url, autocommit=True) as connection:
             tenant = create_tenant(connection, f"t-{uuid4().hex[:12]}", authority="scim.example.com", keys=keys)
             vault = Vault.load(connection, tenant.tenant_id, keys)
-            _, secret = issue_token(connection, tenant, vault, label="desk", scopes=["scim"])
+            _, secret = issue_token(connection, tenant, vault, label="desk", scopes=["scim", *scopes])
         return cls(*offices, tenant, secret)
 
     async def ask(self, method: str, path: str, body: Json | None = None, **headers: str) -> Said:
@@ -174,12 +176,13 @@ class Desk:
         async def send(message: Any) -> None:
             sent.append(message)
 
+        path, _, query = path.partition("?")
         named = {"authorization": self._authorization, **{k.replace("_", "-"): v for k, v in headers.items()}}
         scope: Any = {
             "type": "http",
             "method": method,
             "raw_path": f"/scim/{self.tenant.slug}/v2{path}".encode(),
-            "query_string": b"",
+            "query_string": query.encode(),
             "headers": [(name.encode(), value.encode()) for name, value in named.items()],
             "client": ("203.0.113.9", 443),
         }

@@ -22,7 +22,8 @@ from domain.users import User
 from ledger.entry import Settings
 from ledger.jobs import GroupRow, UserRow
 from projections.directory import group_row, user_row
-from projections.where import table_of, where
+from projections.places import NOW
+from projections.where import where
 
 Json = dict[str, Any]
 
@@ -129,7 +130,7 @@ class Directory(Struct):
 def query(tenant_id: int, asked: Filter | None, kind: ResourceType) -> tuple[str, dict[str, Any]]:
     """The statement for a filter, without what is selected, and its parameters."""
     clause = where(asked, kind, tenant_id, location_base=BASE)
-    return f" from {table_of(kind)} r where r.tenant_id = %(tenant)s and ({clause.clause})", clause.parameters
+    return f" from {NOW.of(kind)} r where r.tenant_id = %(tenant)s and ({clause.clause})", clause.parameters
 
 
 def ids(connection: psycopg.Connection[Any], tenant_id: int, asked: Filter | None, kind: ResourceType) -> Iterable[str]:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
+from psycopg.sql import SQL, Identifier
 
 from ledger import arrays
 from ledger.batch import CALL, Batch
@@ -36,6 +37,36 @@ class Recording:
             batch = Batch(jobs[start : start + requests_a_call])
             with psycopg.RawCursor(self.connection) as cursor:
                 cursor.execute(CALL, batch.arguments(datetime.now(UTC)), binary=True)
+
+    def place(self, entries: Sequence[Entry]) -> None:
+        """Write entries with their own times, which an append would not take, and the memberships they add up to."""
+        jobs = [self._job(request) for request in requests(entries)]
+        made = [new for job in jobs for new in job.entries]
+        rows = [
+            (self.tenant.tenant_id, at, new.stream, new.version, entry.event_type, new.subject_id, entry.request_id,
+             entry.recorded_at, b"not hashed here", new.payload, new.key_id)
+            for at, (entry, new) in enumerate(zip(entries, made, strict=True), entries[0].position)
+        ]  # fmt: skip
+        keys = [(self.tenant.tenant_id, k.subject_id, k.key_id, k.wrapped) for job in jobs for k in job.subject_keys]
+        with self.connection.transaction(), self.connection.cursor() as cursor:
+            for table, lines in (("entries", rows), ("subject_keys", keys)):
+                with cursor.copy(SQL("copy {} from stdin").format(Identifier(table))) as copy:
+                    for line in lines:
+                        copy.write_row(line)
+            for entry in entries:
+                self._place_membership(cursor, entry)
+
+    def _place_membership(self, cursor: psycopg.Cursor[Any], entry: Entry) -> None:
+        group_id, member = entry.stream.partition("/")[2], entry.subject_id
+        if entry.event_type == "MembershipAdded":
+            row = (self.tenant.tenant_id, group_id, member, "User", entry.position, None)
+            cursor.execute("insert into memberships values (%s, %s, %s, %s, %s, %s)", row)
+        elif entry.event_type in ("MembershipRemoved", "GroupDeleted"):
+            cursor.execute(
+                "update memberships set to_position = %s where tenant_id = %s and group_id = %s "
+                "and to_position is null and (%s or member_id = %s)",
+                (entry.position, self.tenant.tenant_id, group_id, entry.event_type == "GroupDeleted", member),
+            )
 
     def _job(self, request: Sequence[Entry]) -> Job:
         job = Job(self.tenant.tenant_id, request[0].request_id, "operator")

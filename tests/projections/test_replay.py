@@ -43,7 +43,7 @@ DECLARED: list[dict[str, Any]] = [
 OTHERWISE = {
     "integer": "coalesce({0} + 1, 1)",
     "smallint": "coalesce({0} + 1, 1)",
-    "bigint": "coalesce({0} + 1, 1)",
+    "bigint": "coalesce({0} # 1, 1)",  # The largest number has no next one.
     "timestamp with time zone": "coalesce({0} + interval '1 millisecond', now())",
     "bytea": "coalesce({0} || '\\x00', '\\x00')",
     "boolean": "coalesce(not {0}, false)",

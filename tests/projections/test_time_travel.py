@@ -27,6 +27,7 @@ from tests.projections.telling import (
     joined,
     left,
 )
+from tests.projections.whying import Ask, Told
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def reader(postgres: Database, tenant: Tenant, keys: Keys) -> Iterator[Reader]:
     told.request("PATCH", "/Groups", group_renamed(FINANCE, "Finance", "Money"))  # 10
     with psycopg.connect(postgres.app_url, autocommit=True) as connection:
         recording = Recording(connection, tenant, keys)
-        recording.write(told.entries)
+        recording.place(told.entries)
         found = recording.reader()
         catch_up(found)
         yield found
@@ -109,3 +110,38 @@ def test_history_and_show_read_through_the_recorder(reader: Reader, monkeypatch:
     history(reader, "ada")
     shown(reader, "ada", 6)
     assert read == [(f"users/{ADA}", 4), (f"users/{ADA}", 2)]
+
+
+def test_history_is_read_in_pages_from_the_newest_on(reader: Reader) -> None:
+    """Each in order; all of them are the whole; names and requests are told of with every page."""
+    (whole,) = history(reader, "ada").histories
+    assert whole.next_before is None
+    pages, before = [], None
+    while True:
+        (page,) = history(reader, "ada", count=2, before=before).histories
+        assert page.names == whole.names
+        assert set(page.requests) == {change.request_id for change in page.changes}
+        pages, before = [page.changes, *pages], page.next_before
+        if before is None:
+            break
+    assert [len(each) for each in pages] == [1, 2, 2, 2]
+    assert [change for page in pages for change in page] == whole.changes
+
+
+def test_history_opens_what_a_page_needs(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often a client has repeated a request about somebody, or about a group of theirs."""
+    told = Told().hired().joins(FINANCE)
+    for _ in range(2_000):
+        told.unchanged("PATCH", f"/Users/{ADA}", ADA)
+        told.unchanged("PATCH", f"/Groups/{FINANCE}", FINANCE)
+    reader = ask.written(told)
+    opened, asked = [], []
+    payload, execute = Reader._payload, psycopg.Cursor.execute
+    monkeypatch.setattr(Reader, "_payload", lambda self, row: opened.append(row) or payload(self, row))
+    monkeypatch.setattr(psycopg.Cursor, "execute", lambda self, *a, **b: asked.append(a) or execute(self, *a, **b))
+    (ada,) = history(reader, "ada", count=10).histories
+    assert len(ada.changes) == 10 and ada.next_before == ada.changes[0].position
+    assert ada.names[0].value == "ada"
+    (now,) = as_of(reader, "ada", None).resources
+    assert [held.group_name for held in now.groups] == ["Finance"]
+    assert len(opened) < 500 and len(asked) < 60

@@ -1,0 +1,48 @@
+"""As of a moment: which entry is the last that counts, and everybody as they were after it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from domain.attributes import ResourceType
+from domain.errors import InvalidValue
+from ledger.lookups import StoredResource
+from ledger.reader import Reader
+from projections.answers import read_up_to
+from projections.ordering import Mark
+from projections.queries import Question, read_edges, read_page, select_edges, select_page
+
+_PAGE = 500
+
+
+def last_position(reader: Reader, moment: datetime | int) -> int:
+    """Return the position of the last entry that counts as of a time or a position; -1 before the first.
+
+    As of a time counts what was recorded at it or before. Returns once past states are known up to there.
+    Raises InvalidValue for what has not come yet: whatever were answered could still turn out otherwise.
+    """
+    if isinstance(moment, datetime):
+        if moment > datetime.now(UTC):
+            raise InvalidValue("the time lies in the future")
+        position = reader.position_at(moment) - 1
+    else:
+        position, newest = moment, reader.size() - 1
+        if position > newest:
+            raise InvalidValue(f"there is no position {position} yet; the ledger ends at {newest}")
+    read_up_to(reader, "versions", position + 1)
+    read_up_to(reader, "names", position + 1)
+    return position
+
+
+def population(reader: Reader, question: Question) -> Iterator[tuple[ResourceType, StoredResource, list[Any]]]:
+    """Yield every match as of the question's position, in order, each with its edges (see `Edges`); page by page."""
+    connection = reader.connection
+    mark: Mark | None = None
+    while True:
+        rows = connection.execute(*select_page(question, mark, offset=0, count=_PAGE + 1)).fetchall()
+        resources, mark = read_page(question, rows, _PAGE)
+        edges = read_edges([connection.execute(*asked).fetchall() for asked in select_edges(question, resources)])
+        for kind, stored in resources:
+            yield kind, stored, edges.get(stored.id, [])
+        if mark is None:
+            return
