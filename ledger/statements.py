@@ -67,50 +67,68 @@ class Statement:
 
 async def _answered(connection: Connection) -> pq.abc.PGresult:
     """Wait for the result of what was sent. Raises what the server, or the broken connection, says."""
-    pgconn, loop = connection.pgconn, asyncio.get_running_loop()
-    answered: asyncio.Future[pq.abc.PGresult] = loop.create_future()
-    results: list[pq.abc.PGresult] = []
-    line = pgconn.socket
-
-    def send_on() -> None:
-        try:
-            if not pgconn.flush():
-                loop.remove_writer(line)
-        except psycopg.Error as error:
-            fail(error)
-
-    def read() -> None:
-        try:
-            pgconn.consume_input()
-            while not pgconn.is_busy():
-                result = pgconn.get_result()
-                if result is not None:
-                    results.append(result)
-                    continue
-                if not answered.done():
-                    answered.set_result(results[0])
-                return
-        except psycopg.Error as error:
-            fail(error)
-
-    def fail(error: psycopg.Error) -> None:
-        if not answered.done():
-            answered.set_exception(error)
-
+    loop = asyncio.get_running_loop()
+    exchange = _Exchange(connection.pgconn, loop)
     try:
-        if pgconn.flush():
-            loop.add_writer(line, send_on)
-        loop.add_reader(line, read)
-        result = await answered
+        result = await exchange.answered
     except asyncio.CancelledError:
-        pgconn.finish()  # Whoever asks next must not be given this answer.
+        exchange.leave()
+        connection.pgconn.finish()  # Whoever asks next must not be given this answer.
         raise
-    finally:
-        loop.remove_reader(line)
-        loop.remove_writer(line)
     if result.status in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
         return result
     error = error_from_result(result, encoding=connection.info.encoding)
     if error.sqlstate is None:  # It comes from libpq: the line broke.
         raise psycopg.OperationalError("the connection is lost") from error
     raise error
+
+
+class _Exchange:
+    """What was sent on a connection, until it is answered.
+
+    The loop is left in the very callback that ends it: libpq closes the line of a broken connection, and the next
+    connection may get its number before anybody who awaits this is told.
+    """
+
+    def __init__(self, pgconn: pq.abc.PGconn, loop: asyncio.AbstractEventLoop) -> None:
+        """Send, and listen. Raises psycopg.OperationalError when the connection is broken already."""
+        self.answered: asyncio.Future[pq.abc.PGresult] = loop.create_future()
+        self._pgconn = pgconn
+        self._loop = loop
+        self._line = pgconn.socket
+        self._results: list[pq.abc.PGresult] = []
+        if pgconn.flush():
+            loop.add_writer(self._line, self._send_on)
+        loop.add_reader(self._line, self._read)
+
+    def leave(self) -> None:
+        """Listen no longer."""
+        self._loop.remove_reader(self._line)
+        self._loop.remove_writer(self._line)
+
+    def _send_on(self) -> None:
+        try:
+            if not self._pgconn.flush():
+                self._loop.remove_writer(self._line)
+        except psycopg.Error as error:
+            self._end(error)
+
+    def _read(self) -> None:
+        try:
+            self._pgconn.consume_input()
+            while not self._pgconn.is_busy():
+                result = self._pgconn.get_result()
+                if result is None:
+                    return self._end(None)
+                self._results.append(result)
+        except psycopg.Error as error:
+            self._end(error)
+
+    def _end(self, error: psycopg.Error | None) -> None:
+        self.leave()
+        if self.answered.done():
+            return
+        if error is not None:
+            self.answered.set_exception(error)
+        else:
+            self.answered.set_result(self._results[0])

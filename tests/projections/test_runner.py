@@ -190,7 +190,7 @@ async def test_a_tenant_that_cannot_be_carried_on_holds_nobody_else_up(
     )
     with psycopg.connect(fresh_database.app_url, autocommit=True) as connection:
         for _ in range(2):
-            assert 0 < carried.look(connection) < runner.PAGE_ENTRIES  # A few entries: the next look can wait.
+            assert carried.look(connection) < runner.PAGE_ENTRIES  # A few entries: the next look can wait.
         assert [trail_rows(connection, desk.tenant) for desk in desks] == [0, 1, 1]
     assert failures == [(desks[0].tenant.tenant_id, ZeroDivisionError)]
     assert lags == [3, 1]
