@@ -16,6 +16,7 @@ from api.observing import observed, tell_defect
 from api.openapi.document import schema_endpoint
 from api.operations import OPERATIONS
 from api.refusals import Refusals
+from api.reports import REPORT_HANDLERS
 from api.schemas import SCHEMA_HANDLERS
 from api.scim import Scim
 from api.service import Service
@@ -70,6 +71,7 @@ def create_app(service: Service, pass_on_lines: Callable[[], None]) -> Litestar:
             *OPERATIONS,
             *AUDIT_HANDLERS,
             *SCHEMA_HANDLERS,
+            *REPORT_HANDLERS,
             take_in,
             token_endpoint(service),
             schema_endpoint(service.config.public_url),

@@ -163,7 +163,7 @@ async def diff(request: Asked, slug: str) -> Response[bytes] | Stream:
 
         return Stream(service.stream(caller, tell), media_type=MediaType.JSON)
 
-    return await _or_failure(streamed())
+    return await or_failure(streamed())
 
 
 AUDIT_HANDLERS = [why, show_request, history, show, provisioning_log, runs, entra_log, unmatched, diff]
@@ -201,10 +201,11 @@ async def answering(told: Awaitable[Any]) -> Response[bytes]:
         answer = await told
         return answer if isinstance(answer, Response) else Response(_encode(answer), media_type=MediaType.JSON)
 
-    return await _or_failure(encoded())
+    return await or_failure(encoded())
 
 
-async def _or_failure(answer: Awaitable[_Answer]) -> _Answer | Response[bytes]:
+async def or_failure(answer: Awaitable[_Answer]) -> _Answer | Response[bytes]:
+    """Answer; every failure is JSON with one sentence."""
     try:
         return await answer
     except (NoSuchSubject, NoSuchRun, received.NoSuchRequest) as error:

@@ -3,7 +3,6 @@
 That needs a token with the scope `admin`: what it says becomes part of the answers to others.
 """
 
-from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
 from litestar import MediaType, Response, post
@@ -12,6 +11,7 @@ from litestar.exceptions import HTTPException
 
 from api.audit import Asked, answering, asking, calling, in_thread
 from api.exchange import Exchange
+from api.files import laid_down
 from api.recording import Recording, refused
 from domain.errors import InvalidValue, PayloadTooLarge, ScimError
 from ledger.reader import Reader
@@ -20,7 +20,6 @@ from projections.entra_files import BadExport
 from projections.entra_import import Imported, import_export
 
 BODY_BYTES_MAX = 256 * 1024 * 1024  # Some hundred thousand rows; a portal's export has 100,000 at most.
-_IN_MEMORY_BYTES = 1 << 20
 _IMPORT_S = 600.0
 _FILES_MAX = 8
 
@@ -69,12 +68,8 @@ async def _files(request: Asked) -> list[BinaryIO]:
             if not 0 < len(files) == len(parts) <= _FILES_MAX:
                 raise InvalidValue(f"send 1 to {_FILES_MAX} files, and nothing besides them")
             return files
-        body = SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115  # Whoever asked for it closes it.
-        async for chunk in request.stream():
-            body.write(chunk)
+        return [await laid_down(request)]
     except HTTPException as error:
         if error.status_code == PayloadTooLarge.status:
             raise PayloadTooLarge(f"an export may have {BODY_BYTES_MAX} bytes at most") from None
         raise InvalidValue("the body is no multipart/form-data that can be read") from None
-    body.seek(0)
-    return [cast("BinaryIO", body)]

@@ -1,7 +1,7 @@
 """What every handler needs, made once a process."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from typing import TypeVar
 
 import anyio
@@ -105,7 +105,9 @@ class Service:
         except (DatabaseUnreachable, TimeoutError):
             raise Unreachable("the database cannot be reached, or does not answer in time") from None
 
-    async def stream(self, caller: Caller, tell: Callable[[Reader], Iterator[bytes]]) -> AsyncIterator[bytes]:
+    async def stream(
+        self, caller: Caller, tell: Callable[[Reader], Iterator[bytes]]
+    ) -> AsyncGenerator[bytes, None]:
         """Yield a long answer piece by piece as it is made: in threads, on one connection of the auditors' pool."""
 
         def pieces() -> Generator[bytes, None, None]:
@@ -130,12 +132,15 @@ class Service:
 
 
 def _gathered(pieces: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
-    """Join small pieces to larger ones: each costs a change of threads and a call of the server."""
+    """Join small pieces to larger ones: each costs a change of threads and a call of the server.
+
+    An empty piece says that what comes next takes its time: what there is goes out now.
+    """
     waiting = bytearray()
     with contextlib.closing(pieces):
         for piece in pieces:
             waiting += piece
-            if len(waiting) >= _PIECE_BYTES:
+            if len(waiting) >= _PIECE_BYTES or (waiting and not piece):
                 yield bytes(waiting)
                 waiting.clear()
         if waiting:

@@ -100,6 +100,7 @@ def _application() -> App:
     from cli.past import add_past
     from cli.play import add_plays
     from cli.questions import add_questions
+    from cli.reports import add_reports
     from cli.schemas import add_schemas
     from cli.verbs import add_verbs
 
@@ -109,6 +110,7 @@ def _application() -> App:
     add_questions(app)
     add_entra_log(app)
     add_past(app)
+    add_reports(app)
     add_plays(app)
     return app
 

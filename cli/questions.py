@@ -1,7 +1,6 @@
 """The verbs that ask: why, request, history, show, log, runs, replay."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -9,6 +8,7 @@ from cyclopts import App, Parameter
 
 from cli.exits import Failed, Misused, NoSubject
 from cli.flags import Data, DatabaseUrl, Flag, Json, KeysFolder, TenantName
+from cli.progress import progress
 from cli.verbs import say
 
 
@@ -235,10 +235,10 @@ def replay(
         raise Failed(f"there is no tenant {tenant}; ./scim-ledger tenant list shows all")
     done = []
     for each in tenants:
-        with reach(config) as (connection, keyring), _progress(each.slug) as progress:
+        with reach(config) as (connection, keyring), progress(f"{each.slug}: entries") as told:
             reader = Reader(connection, each, Vault.load(connection, each.tenant_id, keyring))
             try:
-                done.append(run(reader, repair=repair, progress=progress))
+                done.append(run(reader, repair=repair, progress=told))
             except LedgerMoved as error:
                 raise Failed(str(error)) from None
     text = msgspec.json.encode(done).decode() if json else "\n".join(_replayed(one) for one in done)
@@ -260,15 +260,3 @@ def _replayed(told: Any) -> str:
     if told.repaired:
         lines.append(f"  repaired: {told.repaired} rows written or removed")
     return "\n".join(lines)
-
-
-@contextmanager
-def _progress(slug: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on standard error, on a terminal only."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(f"{slug}: entries", total=None)
-        yield lambda position, size: bar.update(task, completed=position, total=size)

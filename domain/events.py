@@ -215,12 +215,39 @@ class ProvisioningLogImported(Event, frozen=True):
     to_at: str | None = None
 
 
+class ReportMade(Event, frozen=True):
+    """A report was given out, or begun and broken off: who took which list, and what it was.
+
+    report, report_version: which kind, and the version of its columns and rules. parameters: as asked, people by id.
+    first_position, last_position: what happened is of entries behind the first (-1: from the beginning), and all is as
+    after the last. rows_*: how many were looked at, fitted, and were put out. sha256: in hex, of the rows as they were
+    put out (of a workbook, of its rows as CSV). complete: False when it broke off. reconciled: whether its figures
+    agreed with each other.
+    """
+
+    report_id: str
+    report: str
+    report_version: int
+    parameters: dict[str, Any]
+    format: str
+    first_position: int
+    last_position: int
+    rows_scanned: int
+    rows_matched: int
+    rows_output: int
+    sha256: str
+    complete: bool = True
+    reconciled: bool = True
+
+
 UserEvent = UserCreated | ResourceCreated | AttributeChanged | Deactivated | Reactivated | UserDeleted | ResourceDeleted
 GroupEvent = GroupCreated | AttributeChanged | MembershipAdded | MembershipRemoved | GroupDeleted
 RequestEvent = RequestUnchanged | RequestRefused
 ClientEvent = ClientRegistered | ClientSecretIssued | ClientSecretRevoked | ClientRevoked
 Declared = SchemaDeclared | ResourceTypeDeclared
-TenantEvent = TokenIssued | TokenRevoked | SettingChanged | ClientEvent | Declared | ProvisioningLogImported
+TenantEvent = (
+    TokenIssued | TokenRevoked | SettingChanged | ClientEvent | Declared | ProvisioningLogImported | ReportMade
+)
 
 EVENTS: tuple[type[Event], ...] = (
     UserCreated,
@@ -246,5 +273,6 @@ EVENTS: tuple[type[Event], ...] = (
     SchemaDeclared,
     ResourceTypeDeclared,
     ProvisioningLogImported,
+    ReportMade,
 )
 EVENT_BY_NAME: dict[str, type[Event]] = {event.__name__: event for event in EVENTS}

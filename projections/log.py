@@ -49,7 +49,7 @@ select first_position, last_position, request_id::text, recorded_at, action, sta
 
 
 # The trail keeps the kind of the streams where a type is the tenant's own.
-_KNOWN = ("User", "Group", "Token", "Client", "Tenant", "Import", "")
+_KNOWN = ("User", "Group", "Token", "Client", "Tenant", "Import", "Report", "")
 _RUN = "select client_id, first_position, last_position from runs where tenant_id = %s and first_position = %s"
 
 

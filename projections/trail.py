@@ -58,7 +58,7 @@ _STATUS_OF = {"RequestRefused": "failure", "RequestUnchanged": "skipped"}
 _ACTION_OF_METHOD = {"POST": "create", "PUT": "update", "PATCH": "update", "DELETE": "delete"}
 _TYPE_OF_STREAM = {
     "users": "User", "groups": "Group", "tokens": "Token", "clients": "Client", "tenant": "Tenant", "schemas": "Tenant",
-    "imports": "Import",
+    "imports": "Import", "reports": "Report",
 }  # fmt: skip
 _RESOURCE_PATH = re.compile(r"/(User|Group)s(?:/|\?|$)", re.IGNORECASE)
 _ME_PATH = re.compile(r"/Me/?$")

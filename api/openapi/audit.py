@@ -16,6 +16,9 @@ from domain.errors import (
     Unavailable,
 )
 from projections.log import ACTIONS, STATUSES
+from projections.reports.catalog import REPORTS
+from projections.reports.formats import FORMATS
+from projections.reports.frame import Parameter
 
 _ERRORS = (InvalidValue, Unauthenticated, Forbidden, NoSuchResource, TooManyRequests, Unavailable)
 _SUBJECT = "A userName, externalId or id, held now or ever."
@@ -52,6 +55,13 @@ _EXTENDING: Json = {
     "extends": {"type": "string", "description": "Make the schemas of the body extensions of this resource type."},
     "required": {"enum": ["true", "false"], "description": "Whether resources need them.", "default": "false"},
 }
+_REPORT: Json = {
+    "asOf": {"type": "string", "description": "Of a report about a moment: an RFC 3339 time, or a position."},
+    "from": {"type": "string", "description": "Of a report about a period: its beginning, likewise."},
+    "to": {"type": "string", "description": "Its end; now without it."},
+    "format": {"enum": list(FORMATS), "description": "What it is written as.", "default": "csv"},
+    "rowsOnly": {"enum": ["true", "false"], "description": "Without header and footer.", "default": "false"},
+}
 _AS_OF: Json = {"asOf": {"type": "string", "description": "An RFC 3339 time, or a position; now without it."}}
 
 
@@ -86,6 +96,7 @@ def audit_paths() -> Json:
         "/api/{tenant}/entra-log/unmatched": _asked(
             "unmatched", "Tell what does not fit together", "Unmatched", parameters(_UNMATCHED)
         ),
+        **_reports(),
         **_declarations("schemas", "Schema", "Its URN."),
         **_declarations("resource-types", "ResourceType", "Its name."),
     }
@@ -104,6 +115,34 @@ def _asked(name: str, summary: str, told: str, query: list[Json], *of_path: Json
         },
     }
     return {"parameters": [TENANT, *of_path], "get": operation}
+
+
+def _reports() -> Json:
+    """Which reports there are, and making one."""
+    listed = _asked("listReports", "List the reports that can be made", "", [])
+    content = {JSON: {"schema": {"type": "array", "items": ref("Described")}}}
+    listed["get"]["responses"]["200"] = {"description": "All of them.", "content": content}
+    own = {each.name: each for report in REPORTS.values() for each in report.parameters}
+    query = parameters({**_REPORT, **{name: _taken(each) for name, each in own.items()}})
+    one = _asked("makeReport", "Make a report", "", query, path_parameter("name", "Of a report."))
+    one["get"]["responses"]["200"] = _report()
+    post = {**one["get"], "operationId": "makeReportBesideFile", "summary": "Make a report beside a file"}
+    responses = {**one["get"]["responses"], **refusals(PayloadTooLarge, media_type=JSON)}
+    body = {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}
+    one["post"] = {**post, "requestBody": body, "responses": responses}
+    return {"/api/{tenant}/reports": listed, "/api/{tenant}/reports/{name}": one}
+
+
+def _taken(parameter: Parameter) -> Json:
+    one: Json = {"type": "string"}
+    shape: Json = {"type": "array", "items": one} if parameter.many else one
+    return {**shape, "description": parameter.says}
+
+
+def _report() -> Json:
+    medias = {each().media_type.partition(";")[0] for each in FORMATS.values()}
+    said = "The report, as it is made. Making it is an entry of the ledger, and the footer names its position."
+    return {"description": said, "content": {media: {"schema": {"type": "string"}} for media in sorted(medias)}}
 
 
 def _subject() -> list[Json]:

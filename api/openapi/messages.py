@@ -24,6 +24,7 @@ from projections.entra_import import Imported
 from projections.entra_report import Unmatched
 from projections.log import Log
 from projections.received import RequestShown
+from projections.reports.catalog import Described
 from projections.rhythm import RunList
 
 # Which attributes of the answer are wanted, and which resources: for URLs and SearchRequests alike.
@@ -103,7 +104,7 @@ def _told() -> Json:
     """What auditors and admins are told, from the classes of the answers."""
     asked = (
         Why, RequestShown, History, AsOf, Log, RunList, EntraRow, Unmatched, Imported, Revised, Result,
-        Standing, ResourceDiffers, MembershipDiffers, Totals,
+        Standing, ResourceDiffers, MembershipDiffers, Totals, Described,
     )  # fmt: skip
     _, made = msgspec.json.schema_components(asked, ref_template=PREFIX + "{name}")
     for shape in made.values():

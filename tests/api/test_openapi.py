@@ -14,6 +14,7 @@ from api.audit import AUDIT_HANDLERS
 from api.entra_log import take_in
 from api.openapi.document import document
 from api.operations import OPERATIONS
+from api.reports import REPORT_HANDLERS
 from api.schemas import SCHEMA_HANDLERS
 
 DOCUMENT = document("https://scim.example.com")
@@ -65,7 +66,7 @@ def test_every_handler_beside_scim_is_described() -> None:
     """What is new has to be described to be merged."""
     served = {
         re.sub(r":\w+", "", path)
-        for handler in (*AUDIT_HANDLERS, take_in, *SCHEMA_HANDLERS, *OPERATIONS)
+        for handler in (*AUDIT_HANDLERS, take_in, *SCHEMA_HANDLERS, *REPORT_HANDLERS, *OPERATIONS)
         for path in handler.paths
     }
     described = {re.sub(r"\{\w+\}", "{}", path) for path in DOCUMENT["paths"] if not path.startswith("/scim/")}

@@ -25,6 +25,7 @@ from domain.events import (
     MembershipRemoved,
     ProvisioningLogImported,
     Reactivated,
+    ReportMade,
     RequestRefused,
     RequestUnchanged,
     ResourceCreated,
@@ -115,6 +116,7 @@ READ_AS: dict[str, Event] = {
             }
         ),
         ProvisioningLogImported("imp-1", ["9f86d081"], 3, 2, "2026-01-30T00:00:00Z", "2026-01-31T00:00:00Z"),
+        ReportMade("rep-1", "population", 1, {"asOf": "41", "state": ["active"]}, "csv", -1, 41, 7, 6, 6, "9f86d081"),
     )
 }
 CAUSE = Cause(

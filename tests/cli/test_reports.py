@@ -1,0 +1,196 @@
+"""Reports beside a running service: on the command line and over HTTP, whole files, and what cannot be asked for."""
+
+import csv
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from test_past import changed, made
+from test_verbs import GROUP, USER, Say, say
+
+from tests.running import Client, Service
+
+__all__ = ["say"]
+
+
+@pytest.fixture(scope="module")
+def client(service: Service) -> Client:
+    """Positions 0 and 1 are the tokens'. 2: Ada. 3: Bob, whose name is a formula. 4 to 6: Finance with both. 7: Ada is
+    disabled. 8, 9: Bob is gone. 10: Eve, disabled from the beginning. 11: Ada is back."""
+    client = service.new_tenant()
+    ada = made(client, "/Users", {"schemas": [USER], "userName": "ada", "externalId": "e1", "active": True})
+    bob = made(client, "/Users", {"schemas": [USER], "userName": "=cmd()", "displayName": "'\u202eBob\n"})
+    made(client, "/Groups", {"schemas": [GROUP], "displayName": "Finance", "members": [{"value": ada}, {"value": bob}]})
+    changed(client, f"/Users/{ada}", {"op": "replace", "path": "active", "value": False})
+    assert client.scim.delete(f"/Users/{bob}").status_code == 204
+    made(client, "/Users", {"schemas": [USER], "userName": "eve", "active": False})
+    changed(client, f"/Users/{ada}", {"op": "replace", "path": "active", "value": True})
+    return client
+
+
+def parts(text: str) -> tuple[dict[str, str], list[dict[str, str]], dict[str, str]]:
+    """Header, rows and footer of a CSV report."""
+    head, rows, foot = map(io.StringIO, text.split("\r\n\r\n"))
+    return dict(map(tuple, csv.reader(head))), list(csv.DictReader(rows)), dict(map(tuple, csv.reader(foot)))
+
+
+def lines(text: str) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
+    """The same of JSON Lines."""
+    head, *rows, foot = map(json.loads, text.splitlines())
+    return head["header"], rows, foot["footer"]
+
+
+def test_a_report_says_what_it_is_of_and_adds_up(say: Say, client: Client) -> None:
+    """Its header and footer answer what an auditor asks of a list: from where, complete, filtered, unchanged."""
+    said = say("report", client.slug, "population", "--as-of", "6")
+    assert (said.status, said.err) == (0, "")
+    header, rows, footer = parts(said.out)
+    assert header["Tenant"] == client.slug and header["Ledger"].startswith("scim.example.com/t/")
+    assert header["Made by"] == "operator (command line)"
+    assert header["Entries that count"].startswith("positions 0 to 6, recorded ")
+    assert header["Entries that count"].endswith("; 7 counted, no gaps")
+    assert header["Filter"] == "only accounts that are active or disabled or erased"
+    assert header["Ask again"] == "asOf=6" and header["Signed checkpoint"].startswith("none yet")
+    assert [(row["userName"], row["state"], row["groups"], row["created_by"]) for row in rows] == [
+        ("ada", "active", "1", "tests"), ("'=cmd()", "active", "1", "tests"),
+    ]  # fmt: skip
+    assert rows[1]["displayName"] == "''\\u202eBob\\n"
+    assert (footer["Rows scanned"], footer["Rows matched"], footer["Rows output"]) == ("2", "2", "2")
+    assert footer["Accounts created, by entries"] == "2 (agrees)" and footer["Reconciles"] == "yes"
+    assert footer["End of report"] == header["Report id"]
+
+
+def test_the_hash_is_that_of_the_rows_alone(say: Say, client: Client) -> None:
+    """Whoever asks again as of the same position is given the same bytes, with or without header."""
+    whole = say("report", client.slug, "population", "--as-of", "11", "--state", "any").out
+    bare = say("report", client.slug, "population", "--as-of", "11", "--state", "any", "--rows-only").out
+    assert whole.split("\r\n\r\n")[1] + "\r\n" == bare
+    assert parts(whole)[2]["SHA-256 of the rows"] == hashlib.sha256(bare.encode()).hexdigest()
+    bare = say("report", client.slug, "population", "--as-of", "11", "--rows-only", "--format", "jsonl").out
+    told = say("report", client.slug, "population", "--as-of", "11", "--format", "jsonl").out
+    assert lines(told)[2]["sha256"] == hashlib.sha256(bare.encode()).hexdigest()
+    assert [row["state"] for row in lines(told)[1]] == ["active", "disabled"]
+
+
+def test_json_lines_hold_every_value_exactly(client: Client) -> None:
+    answer = client.api.get("/reports/population", params={"asOf": "11", "state": "deleted", "format": "jsonl"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/jsonl")
+    header, (bob,), footer = lines(answer.text)
+    assert (bob["userName"], bob["displayName"], bob["groups"]) == ("=cmd()", "'\u202eBob\n", 0)
+    assert header["made_by"].startswith('the token "audit" (') and header["parameters"] == {
+        "asOf": "11",
+        "state": ["deleted"],
+    }
+    assert (footer["rows_scanned"], footer["rows_matched"]) == (3, 1)
+
+
+def test_making_one_is_an_entry_that_the_report_names(client: Client) -> None:
+    """With what was asked for, what came of it, and who has it."""
+    answer = client.api.get("/reports/movement", params={"from": "2", "to": "11"})
+    assert answer.headers["content-disposition"] == f'attachment; filename="{client.slug}-movement.csv"'
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8; header=present"
+    _, rows, footer = parts(answer.text)
+    record = client.api.get("/log", params={"count": 1}).json()["records"][0]
+    assert record["first_position"] == int(footer["Recorded at position"])
+    assert (record["resource_type"], record["target_id"]) == ("Report", footer["End of report"])
+    assert (record["method"], record["path"]) == ("GET", f"/api/{client.slug}/reports/movement")
+    assert record["token_label"] == "audit" and record["http_status"] == 200
+    whole = rows[-1]
+    assert (whole["month"], whole["opening"], whole["closing"], whole["closing_disabled"]) == (
+        "whole period",
+        "1",
+        "1",
+        "1",
+    )
+    assert footer["Active accounts, by what happened"] == (
+        "1 + 1 created + 1 reactivated - 1 deactivated - 1 deleted = 1 (agrees)"
+    )
+
+
+def test_a_review_has_columns_for_the_reviewer(say: Say, client: Client) -> None:
+    _, rows, footer = parts(say("report", client.slug, "group-membership", "--as-of", "6", "--group", "finance").out)
+    assert {row["member"] for row in rows} == {"ada", "'=cmd()"}
+    assert all(
+        (row["group"], row["active"], row["decision"], row["reviewer"]) == ("Finance", "yes", "", "") for row in rows
+    )
+    assert footer["Direct memberships, by entries"] == "2 added - 0 removed - 0 ended with their group = 2 (agrees)"
+
+
+def test_a_file_is_there_when_all_of_it_is(say: Say, client: Client, tmp_path: Path) -> None:
+    """And says what it came to; what is there already is left alone."""
+    path = tmp_path / "population.csv"
+    said = say("report", client.slug, "population", "--as-of", "11", "--output", str(path), "--json")
+    told = json.loads(said.out)
+    assert (told["rows_output"], told["reconciled"]) == (2, True)
+    assert parts(path.read_bytes().decode())[2]["SHA-256 of the rows"] == told["sha256"]
+    again = say("report", client.slug, "population", "--output", str(path))
+    assert (again.status, again.refusal) == (
+        2, f"{path} is there already: name a new file, or remove that one first",
+    )  # fmt: skip
+    assert say("report", client.slug, "population", "--output", str(tmp_path / "no" / "where.csv")).status == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["population.csv"]
+
+
+def test_all_reports_are_listed(say: Say, client: Client) -> None:
+    named = [each["name"] for each in client.api.get("/reports").json()]
+    assert [line.split()[0] for line in say("report", client.slug).out.splitlines()] == named
+    assert [each["name"] for each in json.loads(say("report", client.slug, "--json").out)] == named
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (("everything",), 2, "there is no report 'everything'; there are population, "),
+        (("population", "--as-of", "yesterday"), 2, "--as-of is an RFC 3339 time"),
+        (("population", "--as-of", "2999-01-01"), 2, "in the future"),
+        (("population", "--as-of", "1000000"), 2, "no position 1000000 yet"),
+        (("population", "--from", "1"), 2, "population is about a moment: say as of, not from and to"),
+        (("movement", "--as-of", "1"), 2, "movement is about a period: say from and to, not as of"),
+        (("movement", "--from", "7", "--to", "3"), 2, "begins at position 7, after its end at position 3"),
+        (("movement", "--state", "active"), 2, "movement knows no state"),
+        (("population", "--state", "asleep"), 2, "state is one of present, any, "),
+        (("population", "--format", "pdf"), 2, "--format is one of csv, jsonl"),
+        (("population", "--json"), 2, "--json tells what was written with --output"),
+        (("group-membership", "--group", "nobody"), 3, "was called 'nobody'"),
+        (("group-membership", "--group", ""), 2, "group is a displayName, externalId or id"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_reported_is_refused(
+    say: Say, client: Client, arguments: tuple[str, ...], status: int, sentence: str
+) -> None:
+    said = say("report", client.slug, *arguments)
+    assert said.status == status
+    assert sentence in said.refusal
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "sentence"),
+    [
+        ("everything", 404, "there is no report 'everything'"),
+        ("population?asOf=yesterday", 400, "asOf is an RFC 3339 time"),
+        ("population?format=pdf", 400, "format is one of csv, jsonl"),
+        ("population?rowsOnly=perhaps", 400, "rowsOnly is true or false"),
+        ("population?state=active&state=disabled", 400, "state may be given once"),
+        ("population?colour=red", 400, "population knows no colour; it takes state"),
+        ("movement?from=7&to=3", 400, "after its end"),
+        ("group-membership?group=nobody", 404, "was called 'nobody'"),
+        ("group-membership?group=%00", 400, "group is a displayName"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_reported_over_http_is_refused(client: Client, path: str, status: int, sentence: str) -> None:
+    """In one sentence, and without an entry."""
+    before = client.api.get("/log", params={"count": 0}).json()["size"]
+    answer = client.api.get(f"/reports/{path}")
+    assert answer.status_code == status and sentence in answer.json()["error"]
+    assert client.api.get("/log", params={"count": 0}).json()["size"] == before
+
+
+def test_only_auditors_are_given_reports(client: Client) -> None:
+    assert client.api.post("/reports/population", content=b"x").status_code == 400
+    url = f"{client.api.base_url}reports/population"
+    assert httpx.get(url, headers={"Authorization": f"Bearer {client.token}"}).status_code == 403
+    assert httpx.get(url).status_code == 401
