@@ -16,8 +16,8 @@ from api.recording import Recording, refused
 from domain.errors import InvalidValue, PayloadTooLarge, ScimError
 from ledger.reader import Reader
 from ledger.single import append
-from projections.entra_files import BadExport
 from projections.entra_import import Imported, import_export
+from projections.files import BadFile
 
 BODY_BYTES_MAX = 256 * 1024 * 1024  # Some hundred thousand rows; a portal's export has 100,000 at most.
 _IMPORT_S = 600.0
@@ -45,7 +45,7 @@ async def _take_in(request: Asked, slug: str) -> Imported:
             named = [(f"file {index}", file) for index, file in enumerate(files, 1)]
             try:
                 return import_export(reader, named, Recording(exchange, 200).cause)
-            except BadExport as error:
+            except BadFile as error:
                 raise InvalidValue(str(error)) from None
 
         told: Imported = await in_thread(request, caller, asking(taken), answer_s=_IMPORT_S)

@@ -42,8 +42,8 @@ def import_(
     from ledger.config import read_config
     from ledger.reader import Reader
     from ledger.tenants import operator_cause
-    from projections.entra_files import BadExport
     from projections.entra_import import import_export
+    from projections.files import BadFile
     from projections.telling import imported
 
     if not files:
@@ -55,7 +55,7 @@ def import_(
         progress = opened.enter_context(_progress(sum(path.stat().st_size for path in files)))
         try:
             told = import_export(Reader(connection, found, vault), given, operator_cause, progress=progress)
-        except BadExport as error:
+        except BadFile as error:
             raise Misused(str(error)) from None
     say(msgspec.json.encode(told).decode() if json else imported(told))
 

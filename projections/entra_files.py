@@ -6,14 +6,10 @@ taken in any case, with blanks or dots, in every spelling that was seen or is li
 Source: facts on the Entra client, §5.1 and §5.3.
 """
 
-import codecs
-import csv
 import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
-from functools import lru_cache
 from io import TextIOWrapper
 from typing import Any, BinaryIO
 
@@ -21,15 +17,11 @@ from msgspec import Struct
 
 from domain.ids import is_id
 from projections.entra import EntraProperty, EntraRow, EntraStep
+from projections.files import BadFile, csv_lines, letters, opened_text, time
 
 ROW_CHARACTERS_MAX = 1 << 20
 _TEXT_MAX = 4_096
 _READ = 1 << 18
-_FIELD_MAX = 1 << 17
-
-
-class BadExport(Exception):
-    """A file is not an export of a provisioning log; the text says where, and quotes nothing of it."""
 
 
 class StepPart(Struct, frozen=True):
@@ -97,20 +89,11 @@ _PAGE = re.compile(
 
 
 def read_export(file: BinaryIO) -> Iterator[Piece]:
-    """Yield what a file holds, in its order. Raises BadExport with the row or line."""
-    encoding = "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-    file.seek(0)
-    text = TextIOWrapper(file, encoding=encoding, newline="")
-    try:
+    """Yield what a file holds, in its order. Raises BadFile with the row or line."""
+    with opened_text(file) as text:
         start = text.read(4_096).lstrip()[:1]
         text.seek(0)
-        if not start:
-            raise BadExport("the file is empty")
-        yield from _json(text) if start in "[{" else _csv(text)
-    except UnicodeError:
-        raise BadExport("the file is not UTF-8 text") from None
-    finally:
-        text.detach()
+        yield from _json(text) if start in ("[", "{") else _csv(text)
 
 
 # JSON.
@@ -119,7 +102,7 @@ def read_export(file: BinaryIO) -> Iterator[Piece]:
 def _json(text: TextIOWrapper) -> Iterator[EntraRow]:
     for number, record in enumerate(_records(_Window(text)), 1):
         if not isinstance(record, dict):
-            raise BadExport(f"row {number} is no JSON object")
+            raise BadFile(f"row {number} is no JSON object")
         yield _row(record, f"row {number}")
 
 
@@ -127,7 +110,7 @@ def _records(window: "_Window") -> Iterator[Any]:
     if window.peek() == "[":
         yield from window.elements()
         if window.peek():
-            raise BadExport("behind the last row comes something that belongs to no row")
+            raise BadFile("behind the last row comes something that belongs to no row")
         return
     while window.peek():
         if (head := window.match(_PAGE)) is not None:
@@ -185,7 +168,7 @@ class _Window:
             yield self.row()
             sign = self.peek()
             if sign not in (",", "]"):
-                raise BadExport(f"after row {self._rows} the JSON is broken off or wrong")
+                raise BadFile(f"after row {self._rows} the JSON is broken off or wrong")
             self.take(1)
             if sign == "]":
                 return None
@@ -199,7 +182,7 @@ class _Window:
             self.take(1)
             self.value()
         if self.peek() != "}":
-            raise BadExport(f"after row {self._rows} the JSON is broken off or wrong")
+            raise BadFile(f"after row {self._rows} the JSON is broken off or wrong")
         self.take(1)
 
     def row(self) -> Any:
@@ -216,7 +199,7 @@ class _Window:
                 return value
             except (ValueError, RecursionError):
                 if self._ended or len(self._text) - self._at > ROW_CHARACTERS_MAX:
-                    raise BadExport(f"row {self._rows} is no whole JSON, or too long") from None
+                    raise BadFile(f"row {self._rows} is no whole JSON, or too long") from None
                 self._read()
 
 
@@ -232,26 +215,10 @@ def _no_number(constant: str) -> Any:
 
 
 def _csv(text: TextIOWrapper) -> Iterator[Piece]:
-    head, above = text.readline(_FIELD_MAX), 1
-    if head.lower().startswith("sep="):
-        head, above = text.readline(_FIELD_MAX), 2
-    delimiter = max(",;\t", key=head.count)
-    lines = csv.reader(text, delimiter=delimiter, strict=True)
-    names = next(csv.reader([head], delimiter=delimiter))
-    read = _reading(frozenset(map(_letters, names)))
-    while True:
-        try:
-            fields = next(lines, None)
-        except csv.Error:
-            where = f"line {lines.line_num + above}"
-            raise BadExport(f"{where} is no CSV: a quote is not closed, or a field too long") from None
-        if fields is None:
-            return
-        where = f"line {lines.line_num + above}"
-        if any(fields[len(names) :]):
-            raise BadExport(f"{where} has more fields than the first line has names")
-        if any(fields):
-            yield read(dict(zip(names, fields, strict=False)), where)
+    names, lines = csv_lines(text)
+    read = _reading(frozenset(map(letters, names)))
+    for line, where in lines:
+        yield read(line, where)
 
 
 def _reading(names: frozenset[str]) -> Callable[[dict[str, Any], str], Piece]:
@@ -262,7 +229,7 @@ def _reading(names: frozenset[str]) -> Callable[[dict[str, Any], str], Piece]:
         return _row
     if not names.isdisjoint(_STEP["name"]) and not names.isdisjoint(_CHANGE):
         return _step_part
-    raise BadExport(
+    raise BadFile(
         "the first line names no columns of ProvisioningLogs, ProvisioningLogs_ProvisioningSteps or "
         "ProvisioningLogs_ModifiedProperties"
     )
@@ -277,9 +244,9 @@ def _property_part(line: dict[str, Any], where: str) -> PropertyPart:
 
 
 def _change_of(line: dict[str, Any], where: str) -> str:
-    if change_id := _text(next((value for name, value in line.items() if _letters(name) in _CHANGE), "")):
+    if change_id := _text(next((value for name, value in line.items() if letters(name) in _CHANGE), "")):
         return change_id
-    raise BadExport(f"{where} has no change id, which says which row it belongs to")
+    raise BadFile(f"{where} has no change id, which says which row it belongs to")
 
 
 # Rows.
@@ -291,14 +258,14 @@ def _row(record: Mapping[str, Any], where: str) -> EntraRow:
     modified, steps = (_list(found.pop(name), where) for name in ("modified", "steps"))
     texts: dict[str, Any] = {name: _text(value) for name, value in found.items()}
     if not (texts["row_id"] or texts["change_id"]):
-        raise BadExport(f"{where} has neither an id nor a change id")
+        raise BadFile(f"{where} has neither an id nor a change id")
     return EntraRow(
         **texts
         | {
             "row_id": texts["row_id"] or texts["change_id"],
-            "at": _time(texts["at"], where),
-            "action": _letters(texts["action"]) or "other",
-            "status": _letters(texts["status"]),
+            "at": time(texts["at"], where),
+            "action": letters(texts["action"]) or "other",
+            "status": letters(texts["status"]),
             "duration_ms": _whole(texts["duration_ms"]),
             "target_id": _our_id(texts["target_id"]),
             "modified": [_property(each) for each in modified],
@@ -313,9 +280,9 @@ def _flat(record: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
     for name, given in record.items():
         here = f"{path}.{name}" if path else str(name)
         value = _opened(given)
-        if isinstance(value, list) and value and _letters(here) == "serviceprincipal":
+        if isinstance(value, list) and value and letters(here) == "serviceprincipal":
             value = value[0]
-        if isinstance(value, dict) and _letters(str(name)) in _OPENED:
+        if isinstance(value, dict) and letters(str(name)) in _OPENED:
             yield from _flat(value, here)
         else:
             yield here, value
@@ -335,7 +302,7 @@ class _Names:
         for path, value in members:
             if value in _NOTHING:
                 continue
-            field, rank = self._places.get(_letters(path), ("", 0))
+            field, rank = self._places.get(letters(path), ("", 0))
             known = found.get(field)
             if not field or (known is not None and known[0] <= rank):
                 rest[path] = value
@@ -364,7 +331,7 @@ def _list(value: Any, where: str) -> list[Mapping[str, Any]]:
     if value in (None, ""):
         return []
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-        raise BadExport(f"{where} has modified properties or steps that are no list of objects")
+        raise BadFile(f"{where} has modified properties or steps that are no list of objects")
     return value
 
 
@@ -382,17 +349,8 @@ def _step(record: Mapping[str, Any]) -> EntraStep:
         rest |= details
     elif details is not None:
         rest["details"] = details
-    rest = {member: _clean(value) for member, value in rest.items() if _letters(member) not in _CHANGE}
-    return EntraStep(_text(name), _text(kind), _letters(_text(status)), _text(description), rest)
-
-
-@lru_cache(maxsize=4_096)  # The same few names in every row.
-def _letters(name: str) -> str:
-    """`Source Identity.ID` and `sourceIdentityId` alike."""
-    return _OTHERS.sub("", name.lower())
-
-
-_OTHERS = re.compile("[^a-z0-9]+")
+    rest = {member: _clean(value) for member, value in rest.items() if letters(member) not in _CHANGE}
+    return EntraStep(_text(name), _text(kind), letters(_text(status)), _text(description), rest)
 
 
 def _text(value: Any) -> str:
@@ -422,14 +380,6 @@ def _clean(value: Any) -> Any:
             return str(value)
         case _:
             return value
-
-
-def _time(text: str, where: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise BadExport(f"{where} has no time that can be meant in one way only: write 2026-11-24T09:00:00Z") from None
 
 
 def _whole(text: str) -> int:

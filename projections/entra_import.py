@@ -25,7 +25,8 @@ from ledger.single import append
 from ledger.tenants import job_of
 from projections.answers import read_up_to
 from projections.entra import EntraProperty, EntraRow, Recorded, Sent, joined
-from projections.entra_files import BadExport, Piece, PropertyPart, StepPart, read_export
+from projections.entra_files import Piece, PropertyPart, StepPart, read_export
+from projections.files import BadFile
 from projections.names import key_of
 from projections.tables import NULL, Table, byte_string, copy_lines, json, text
 
@@ -70,7 +71,7 @@ def import_export(
     files: what to call each when it is wrong, and its content, which can be read twice. cause: gives that of the
     entry when it is written.
     progress: told how many bytes of all files have been read.
-    Raises BadExport; then nothing has changed.
+    Raises BadFile; then nothing has changed.
     """
     for projection in ("trail", "names"):
         read_up_to(reader, projection)
@@ -124,7 +125,7 @@ def _make_stage(cursor: psycopg.Cursor[Any]) -> None:
 def _stage(
     cursor: psycopg.Cursor[Any], files: Sequence[tuple[str, BinaryIO]], progress: Callable[[int], None]
 ) -> list[str]:  # fmt: skip
-    """Copy what the files hold into the stage; returns their digests. Raises BadExport."""
+    """Copy what the files hold into the stage; returns their digests. Raises BadFile."""
     digests, done, rows = [], 0, 0
     for name, file in files:
         digests.append(hashlib.file_digest(file, "sha256").hexdigest())  # type: ignore[arg-type]
@@ -134,11 +135,11 @@ def _stage(
             for number, pieces in _batches(read_export(file)):
                 rows += _copy(cursor, pieces, number)
                 progress(done + min(file.tell(), size))
-        except BadExport as error:
-            raise BadExport(f"{name}: {error}") from None
+        except BadFile as error:
+            raise BadFile(f"{name}: {error}") from None
         done += size
     if not rows and cursor.execute("select from staged_parts limit 1").fetchone() is not None:
-        raise BadExport("steps and modified properties need the file ProvisioningLogs beside them")
+        raise BadFile("steps and modified properties need the file ProvisioningLogs beside them")
     cursor.execute("analyze staged_rows, staged_parts, staged_names")
     return digests
 

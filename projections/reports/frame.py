@@ -89,6 +89,7 @@ class Doing(Struct, frozen=True):
 
 
 _NOTHING_KNOWN = Doing()
+_NOW = "select date_trunc('milliseconds', clock_timestamp())"
 _DOINGS = """
 select k.position, t.recorded_at, t.token_label, t.token_id, t.client_address, t.request_id::text, t.method, t.path,
        t.http_status, t.entry_count
@@ -117,28 +118,33 @@ select k.id::text, v.document
 class Scope:
     """What a report reads: one tenant's ledger between two positions.
 
-    first: what happened is of entries behind it; -1 for all. last: of the last entry that counts. at: the moment at the
-    end: as it was asked for, else the time of that entry. scanned, matched: rows, counted by the report as it goes.
-    filters: in words, for the header. recorded: parameters as they are to be recorded, where not as they were asked.
+    first: what happened is of entries behind it; -1 for all. last: of the last entry that counts. at: the moment at
+    the end: as it was asked for, or now; the time of the last entry where a position was asked for.
+    scanned, matched: rows, counted by the report as it goes. filters: in words, for the header.
+    recorded: parameters as they are to be recorded, where not as they were asked.
     """
 
     def __init__(self, reader: Reader, report: Report, asked: Asked) -> None:
         """Raises InvalidValue for moments that have not come yet, or that the report is not about."""
         self.reader = reader
         self.asked = asked
+        self.first = self.last = -1
         self.scanned = self.matched = 0
         self.filters: list[str] = []
         self.recorded: dict[str, list[str]] = {}
         _check(report, asked)
-        size = reader.size()
+        now = self.row(_NOW)[0]
         end = asked.until if report.of_period else asked.as_of
-        self.last = last_position(reader, size - 1 if end is None else end)
+        self.last = last_position(reader, reader.size() - 1 if end is None else end)
         self.first = -1 if asked.since is None else last_position(reader, asked.since)
         if self.first > self.last:
             raise InvalidValue(f"the period begins at position {self.first}, after its end at position {self.last}")
         for projection in _RESTS_ON:
             read_up_to(reader, projection, self.last + 1)
-        self.at = end if isinstance(end, datetime) else self.time_of(self.last)
+        newest = self.time_of(self.last)
+        self.at = end if isinstance(end, datetime) else newest or now
+        if end is None:
+            self.at = max(self.at, now)
 
     def fits(self, row: Row) -> Row:
         """Count a row that was looked at and belongs into the report."""

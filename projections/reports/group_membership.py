@@ -66,7 +66,7 @@ select count(*) filter (where e.event_type = 'MembershipAdded'),
  where e.tenant_id = %(tenant)s
    and e.position <= %(last)s
    and e.event_type in ('MembershipAdded', 'MembershipRemoved', 'GroupDeleted')
-   and (%(groups)s::uuid[] is null or substr(e.stream, 8)::uuid = any(%(groups)s::uuid[]))
+   and (%(streams)s::text[] is null or e.stream = any(%(streams)s::text[]))
 """
 _GROUPS = """
 select count(*),
@@ -151,12 +151,13 @@ def _told(scope: Scope, page: Sequence[Any], ways: dict[str, list[str]]) -> Iter
         )  # fmt: skip
 
 
-def _days(since: datetime | None, until: datetime | None) -> int | None:
-    return None if since is None or until is None else (until - since).days
+def _days(since: datetime | None, until: datetime) -> int | None:
+    return None if since is None else (until - since).days
 
 
 def _figures(scope: Scope, groups: list[str] | None, direct: int) -> list[Figure]:
-    added, removed, ended = scope.row(_EVENTS, groups=groups)
+    streams = groups and [f"groups/{group_id}" for group_id in groups]
+    added, removed, ended = scope.row(_EVENTS, streams=streams)
     count, empty = scope.row(_GROUPS, groups=groups)
     return [
         Figure("Groups", count),

@@ -143,9 +143,9 @@ class Making:
         """What has to be asked to be given the same again."""
         asked, scope = self._asked, self.scope
         moments = (
-            {"from": _text(asked.since), "to": _text(asked.until, scope.last)}
+            {"from": _text(asked.since), "to": _text(asked.until, scope.at)}
             if self.report.of_period
-            else {"asOf": _text(asked.as_of, scope.last)}
+            else {"asOf": _text(asked.as_of, scope.at)}
         )
         return {name: text for name, text in moments.items() if text} | asked.parameters | scope.recorded
 
@@ -185,9 +185,9 @@ def _batches(rows: Generator[Row, None, list[Figure]], figures: list[Figure]) ->
         yield batch
 
 
-def _text(moment: datetime | int | None, otherwise: int | None = None) -> str:
+def _text(moment: datetime | int | None, otherwise: datetime | None = None) -> str:
     moment = otherwise if moment is None else moment
-    return "" if moment is None else time_text(moment) if isinstance(moment, datetime) else str(moment)
+    return time_text(moment) if isinstance(moment, datetime) else "" if moment is None else str(moment)
 
 
 def _moment(scope: Scope, asked: datetime | int | None, position: int) -> datetime | None:

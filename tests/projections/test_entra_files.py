@@ -10,7 +10,8 @@ import pytest
 from exporting import CYCLE, JOB, NOON, array, identifier, lines, pages, record, three_files
 
 from projections.entra import EntraProperty, EntraRow
-from projections.entra_files import BadExport, PropertyPart, StepPart, read_export
+from projections.entra_files import PropertyPart, StepPart, read_export
+from projections.files import BadFile
 
 ADA = "ada00000-0000-4000-8000-000000000001"
 RECORDS = [
@@ -136,6 +137,6 @@ MALFORMED = [
 
 @pytest.mark.parametrize(("content", "sentence"), MALFORMED, ids=[each[1][:40] for each in MALFORMED])
 def test_what_is_no_export_is_refused_with_the_row_or_line(content: bytes, sentence: str) -> None:
-    with pytest.raises(BadExport, match=sentence) as refused:
+    with pytest.raises(BadFile, match=sentence) as refused:
         list(read_export(io.BytesIO(content)))
     assert "\n" not in str(refused.value)

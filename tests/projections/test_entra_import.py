@@ -18,10 +18,10 @@ from ledger.reader import Reader
 from ledger.vault import Keys, Vault
 from projections import answers
 from projections.entra import EntraRow, entra_told, forget_told
-from projections.entra_files import BadExport
 from projections.entra_import import Imported, import_export
 from projections.entra_report import Unmatched
 from projections.entra_report import unmatched as compare
+from projections.files import BadFile
 from projections.runner import catch_up
 from tests.conftest import Database
 from tests.ledger.desk import Connection, Desk, Offices, check_whole, group, patch, user
@@ -210,9 +210,9 @@ async def test_a_file_that_is_wrong_leaves_nothing(story: Story) -> None:
     await story.lived()
     size = story.reader.size()
     broken = array([*story.told()[2:], {"id": "x"}])
-    with pytest.raises(BadExport, match="file 2: row 7 has no time"):
+    with pytest.raises(BadFile, match="file 2: row 7 has no time"):
         story.take_in(array(story.told()[:2]), broken)
-    with pytest.raises(BadExport, match="need the file ProvisioningLogs beside them"):
+    with pytest.raises(BadFile, match="need the file ProvisioningLogs beside them"):
         story.take_in(*three_files(story.told())[1:])
     assert story.stored() == {"rows": [], "names": []}
     assert story.reader.size() == size
