@@ -5,10 +5,11 @@ from msgspec import Struct
 from domain.errors import NoSuchResource
 from projections.reports.frame import Parameter, Report
 from projections.reports.group_membership import GROUP_MEMBERSHIP
+from projections.reports.leavers import LEAVERS
 from projections.reports.movement import MOVEMENT
 from projections.reports.population import POPULATION
 
-REPORTS: dict[str, Report] = {report.name: report for report in (POPULATION, GROUP_MEMBERSHIP, MOVEMENT)}
+REPORTS: dict[str, Report] = {report.name: report for report in (POPULATION, GROUP_MEMBERSHIP, MOVEMENT, LEAVERS)}
 
 
 class Described(Struct, frozen=True):

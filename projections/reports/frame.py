@@ -75,7 +75,10 @@ class Asked(Struct, frozen=True):
 
 
 class Doing(Struct, frozen=True):
-    """By whom and through which request something was done. Empty where the record was erased."""
+    """By whom and through which request something was done. Empty where the record was erased.
+
+    entries: how many the request left, from first_position on.
+    """
 
     at: datetime | None = None
     by: str = ""
@@ -86,13 +89,14 @@ class Doing(Struct, frozen=True):
     path: str = ""
     status: int | None = None
     entries: int = 0
+    first_position: int = 0
 
 
 _NOTHING_KNOWN = Doing()
 _NOW = "select date_trunc('milliseconds', clock_timestamp())"
 _DOINGS = """
 select k.position, t.recorded_at, t.token_label, t.token_id, t.client_address, t.request_id::text, t.method, t.path,
-       t.http_status, t.entry_count
+       t.http_status, t.entry_count, t.first_position
   from unnest(%(positions)s::bigint[]) k(position)
  cross join lateral (select *
                        from trail r
@@ -119,7 +123,8 @@ class Scope:
     """What a report reads: one tenant's ledger between two positions.
 
     first: what happened is of entries behind it; -1 for all. last: of the last entry that counts. at: the moment at
-    the end: as it was asked for, or now; the time of the last entry where a position was asked for.
+    the end: as it was asked for, or now; the time of the last entry where a position was asked for. since: the moment
+    at the beginning; None for all of it.
     scanned, matched: rows, counted by the report as it goes. filters: in words, for the header.
     recorded: parameters as they are to be recorded, where not as they were asked.
     """
@@ -141,6 +146,7 @@ class Scope:
             raise InvalidValue(f"the period begins at position {self.first}, after its end at position {self.last}")
         for projection in _RESTS_ON:
             read_up_to(reader, projection, self.last + 1)
+        self.since = asked.since if isinstance(asked.since, datetime) else self.time_of(self.first)
         newest = self.time_of(self.last)
         self.at = end if isinstance(end, datetime) else newest or now
         if end is None:

@@ -126,7 +126,7 @@ class Making:
         yield self._written.end()
 
     def _header(self) -> Header:
-        scope, report, asked = self.scope, self.report, self._asked
+        scope, report = self.scope, self.report
         count, lowest, highest = scope.row(_COUNTED)
         gapless = count == scope.last + 1 and (count == 0 or (lowest, highest) == (0, scope.last))
         tenant: Tenant = self._reader.tenant
@@ -134,7 +134,7 @@ class Making:
             report.name, report.version, report.title, report.answers, tenant.slug, tenant.origin, self.report_id,
             datetime.now(UTC), self._by, GENERATOR, self._reader.size(), count, scope.first, scope.last,
             scope.time_of(scope.last), gapless, None if report.of_period else scope.at,
-            _moment(scope, asked.since, scope.first) if report.of_period else None,
+            scope.since if report.of_period else None,
             scope.at if report.of_period else None, scope.filters or ["none: everything is listed"],
             self._parameters(), report.columns,
         )  # fmt: skip
@@ -188,10 +188,6 @@ def _batches(rows: Generator[Row, None, list[Figure]], figures: list[Figure]) ->
 def _text(moment: datetime | int | None, otherwise: datetime | None = None) -> str:
     moment = otherwise if moment is None else moment
     return time_text(moment) if isinstance(moment, datetime) else "" if moment is None else str(moment)
-
-
-def _moment(scope: Scope, asked: datetime | int | None, position: int) -> datetime | None:
-    return asked if isinstance(asked, datetime) else scope.time_of(position)
 
 
 def header_lines(header: Header) -> list[Line]:

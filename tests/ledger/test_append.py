@@ -143,13 +143,13 @@ async def test_what_is_about_a_person_is_sealed_under_that_persons_own_key(desk:
         await desk.ask("PATCH", f"/Users/{who}", patch({"op": "add", "path": "title", "value": "Dr"}))
     staff = await desk.made("/Groups", group("Staff"))
     rows = stored(auditor, desk.tenant)
-    keys_of = {who: {row[9] for row in rows if row[1] == f"users/{who}"} for who in (ada, bob)}
+    name_keys = {who: {row[9] for row in rows if row[1] == f"users/{who}"} for who in (ada, bob)}
     tenant_keys = {row[9] for row in rows if row[1] == f"groups/{staff}"}
-    assert [len(each) for each in (*keys_of.values(), tenant_keys)] == [1, 1, 1]
-    assert len(keys_of[ada] | keys_of[bob] | tenant_keys) == 3
+    assert [len(each) for each in (*name_keys.values(), tenant_keys)] == [1, 1, 1]
+    assert len(name_keys[ada] | name_keys[bob] | tenant_keys) == 3
     vault = Vault.load(auditor, desk.tenant.tenant_id, desk.service.keys)
     payload = next(bytes(row[8]) for row in rows if row[1] == f"users/{ada}")
-    bobs = sealer_of(auditor, desk.tenant, vault, bob, *keys_of[bob])
+    bobs = sealer_of(auditor, desk.tenant, vault, bob, *name_keys[bob])
     for wrong in (bobs, vault.tenant_key):
         with pytest.raises(Tampered):
             open_payload(payload, wrong, desk.tenant.origin, f"users/{ada}")
@@ -157,7 +157,7 @@ async def test_what_is_about_a_person_is_sealed_under_that_persons_own_key(desk:
         row: Any = auditor.execute(
             "select wrapped from subject_keys where tenant_id = %s and subject_id = %s", (desk.tenant.tenant_id, ada)
         ).fetchone()
-        vault.unwrap(bob, *keys_of[ada], bytes(row[0]))
+        vault.unwrap(bob, *name_keys[ada], bytes(row[0]))
 
 
 async def test_another_tenants_key_opens_nothing(desk: Desk, auditor: Connection, keys: Keys) -> None:

@@ -105,7 +105,7 @@ def contents(connection: Connection, tenant: Tenant) -> dict[str, list[str]]:
     }
 
 
-def keys_of(connection: Connection, table: Table, tenant: Tenant) -> list[tuple[Any, ...]]:
+def name_keys(connection: Connection, table: Table, tenant: Tenant) -> list[tuple[Any, ...]]:
     """The keys of the tenant's rows."""
     query = SQL("select {} from {} where tenant_id = %s order by 1, 2").format(
         columns(table.key), Identifier(table.name)
@@ -171,7 +171,7 @@ def corrupt(connection: Connection, table: Table, tenant: Tenant) -> Iterator[tu
         ).fetchall()
     )
     names = [name for name in table.columns if name not in table.key]
-    for name, key in zip(names, cycle(keys_of(connection, table, tenant)), strict=False):
+    for name, key in zip(names, cycle(name_keys(connection, table, tenant)), strict=False):
         statement = SQL("update {} set {} = {} where ({}) = ({})").format(
             Identifier(table.name), Identifier(name), SQL(OTHERWISE[kinds[name]]).format(Identifier(name)),
             columns(table.key), SQL(", ").join([SQL("%s")] * len(key)),
@@ -193,7 +193,7 @@ async def test_missing_rows_and_rows_too_many_are_found_and_repaired(
     before = contents(auditor, desk.tenant)
     for table in TABLES:
         name, rest = Identifier(table.name), tuple(each for each in table.columns if each != table.key[1])
-        first, second = keys_of(auditor, table, desk.tenant)[:2]
+        first, second = name_keys(auditor, table, desk.tenant)[:2]
         values = SQL(", ").join([SQL("%s")] * len(first))
         auditor.execute(SQL("delete from {} where ({}) = ({})").format(name, columns(table.key), values), first)
         double = SQL("insert into {} ({}, {}) select {}, {} from {} where ({}) = ({})").format(

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import psycopg
 import pytest
 from reporting import listed
 
+from bench.simulator.personnel import write_personnel_csv
 from bench.simulator.simulation import Simulated
 from ledger.reader import Reader
 from ledger.vault import Keys, Vault
@@ -72,3 +74,50 @@ def test_every_membership_is_listed(reader: Reader, simulated: Simulated) -> Non
     one = listed(reader, "group-membership", Asked(as_of=truth.size - 1), group="domain admins")
     assert not one.contradictions and one.rows
     assert one.rows == [row for row in found.rows if row["group"] == "Domain Admins"]
+
+
+@pytest.fixture(scope="module")
+def personnel(simulated: Simulated, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that Personnel exports."""
+    path = tmp_path_factory.mktemp("personnel") / "terminations.csv"
+    write_personnel_csv(simulated.personnel.rows, path)
+    return path
+
+
+def test_leavers_are_as_late_as_the_story_says(reader: Reader, simulated: Simulated, personnel: Path) -> None:
+    """Each of Personnel's lines; who is still active, who never was here, who is missing in the file."""
+    with personnel.open("rb") as file:
+        found = listed(reader, "leavers", Asked(file=file))
+    assert not found.contradictions
+    by_line = {row["employee_id"]: row for row in found.rows if row["terminated_at"] is not None}
+    truth = {simulated.company.person(each.who).employee_id: each for each in simulated.truth.leavers()}
+    assert set(by_line) == {row.employee_id for row in simulated.personnel.rows}
+    for line in simulated.personnel.rows:
+        row = by_line[line.employee_id]
+        if not line.kind:
+            assert (row["exception"], row["id"], row["in_time"]) == ("no account by these names", "", None)
+            continue
+        situation = truth[line.employee_id]
+        gone = [step for step in situation.steps if {"Deactivated", "UserDeleted"} & set(step.events)]
+        assert row["terminated_at"] == line.terminated_at and row["id"] in simulated.truth.ids[situation.who]
+        if line.kind == "terminated_active":
+            assert (row["exception"], row["state"], row["in_time"]) == ("still active", "active", False)
+            continue
+        assert row["ended_at"] == gone[0].at
+        assert row["hours"] == round((gone[0].at - line.terminated_at).total_seconds() / 3_600, 2)
+        assert row["exception"] == ("disabled late" if line.kind == "disabled_late" else ""), line.kind
+        assert row["in_time"] is (line.kind != "disabled_late") and row["request_id"] == gone[0].request_id
+    missing = {row["id"] for row in found.rows if row["exception"] == "not in the file"}
+    assert {simulated.truth.ids[each.who][-1] for each in simulated.personnel.left_out} <= missing
+    assert not missing & {row["id"] for row in by_line.values()}
+
+
+def test_leavers_without_a_file_are_those_who_are_gone(reader: Reader, simulated: Simulated) -> None:
+    found = listed(reader, "leavers")
+    assert not found.contradictions
+    last = simulated.truth.counts[-1]
+    assert len(found.rows) == last.inactive + last.events["UserDeleted"]
+    assert {row["state"] for row in found.rows} == {"disabled", "deleted"}
+    since = simulated.truth.counts[23]
+    year = listed(reader, "leavers", Asked(since=since.size - 1))
+    assert year.rows == [row for row in found.rows if row["position"] >= since.size]

@@ -1,0 +1,343 @@
+"""Who left in a period, and, beside Personnel's file, how long their accounts outlived their employment."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from msgspec import Struct
+
+from domain.errors import InvalidValue
+from projections.files import BadFile
+from projections.reports.accounts import (
+    Ending,
+    State,
+    back_after,
+    called,
+    ending_for,
+    endings,
+    groups_at,
+    is_active,
+    state_of,
+    states_of,
+)
+from projections.reports.frame import Doing, Figure, Parameter, Report, Row, Rows, Scope
+from projections.reports.personnel import Termination, digest, terminations
+from projections.subjects import name_keys
+
+_AT_ONCE = 500
+HOURS = 24
+
+ON_TIME, LATE, STILL_ACTIVE = "", "disabled late", "still active"
+ACTIVE_AGAIN = "active again"
+NO_ACCOUNT = "no account by these names"
+MADE_AFTERWARDS = "the account was made after the termination"
+REPEATED = "the file has it already"
+NOT_IN_FILE = "not in the file"
+
+_BY_NAME = """
+select distinct k.number, n.id::text
+  from unnest(%(numbers)s::integer[], %(kinds)s::text[], %(keys)s::bytea[]) k(number, kind, key)
+  join names n on n.tenant_id = %(tenant)s
+              and n.key = k.key
+              and n.kind = k.kind
+ where n.resource = 'users'
+   and n.from_position <= %(last)s
+"""
+
+# Who is not active at the end, in the order of creation, with the entry since which that is so.
+_ENDED = """
+select u.created_position, u.id::text, u.ended
+  from (select distinct on (v.created_position)
+               v.created_position, v.id, v.active, v.to_position,
+               (select coalesce(max(w.from_position), -1)
+                  from resource_versions w
+                 where w.tenant_id = v.tenant_id
+                   and w.id = v.id
+                   and w.active is distinct from false
+                   and w.from_position <= %(last)s) as last_active
+          from resource_versions v
+         where v.tenant_id = %(tenant)s
+           and v.type = 'User'
+           and v.created_position > %(after)s
+           and v.created_position <= %(last)s
+           and v.from_position <= %(last)s
+         order by v.created_position, v.from_position desc
+         limit %(count)s) s
+ cross join lateral (select s.created_position, s.id,
+                            coalesce((select min(w.from_position)
+                                        from resource_versions w
+                                       where w.tenant_id = %(tenant)s
+                                         and w.id = s.id
+                                         and w.active is false
+                                         and w.from_position > s.last_active
+                                         and w.from_position <= %(last)s),
+                                     case when s.to_position <= %(last)s then s.to_position end) as ended) u
+ order by u.created_position
+"""
+
+_MAKE = "create temporary table matched_accounts (id uuid, at timestamptz, primary key (id, at))"
+_DROP = "drop table if exists matched_accounts"
+_MATCHED = """
+insert into matched_accounts (id, at)
+select * from unnest(%(ids)s::uuid[], %(times)s::timestamptz[])
+    on conflict do nothing
+returning id::text, at
+"""
+_KNOWN = "select distinct id::text from matched_accounts where id = any(%(ids)s::uuid[])"
+
+
+def begin(scope: Scope) -> Rows:
+    """Read all of Personnel's file once, so that a wrong line is told before anything else."""
+    hours = scope.number("hours", HOURS)
+    file = scope.asked.file
+    if file is None:
+        if scope.given("hours"):
+            raise InvalidValue("hours is about Personnel's file: lay one beside the ledger")
+        scope.filters.append("accounts that are not active at the end of the period, and were when it began")
+        return _without_file(scope)
+    try:
+        lines = sum(1 for _ in terminations(file))
+    except BadFile as error:
+        raise InvalidValue(f"Personnel's file: {error}") from None
+    sha256 = digest(file)
+    scope.recorded |= {"hr_file_sha256": [sha256], "hours": [str(hours)]}
+    scope.filters += [
+        f"Personnel's file: {lines} lines, SHA-256 {sha256}",
+        "its terminations within the period; dates without a time count as that day's end, in UTC",
+        f"an account is disabled in time within {hours} hours of the termination",
+    ]
+    return _with_file(scope, timedelta(hours=hours), lines)
+
+
+# Without a file.
+
+
+def _without_file(scope: Scope) -> Rows:
+    deleted = 0
+    for ids in _ended(scope):
+        told = _about(scope, ids)
+        details = Details(scope, told)
+        for each in told:
+            scope.matched += 1
+            deleted += each.ending is not None and each.ending.deleted
+            yield _line(each, details, None, "")
+    return [
+        Figure("Accounts that ended by being disabled", scope.matched - deleted),
+        Figure("Accounts that ended by being deleted while active", deleted),
+    ]
+
+
+def _ended(scope: Scope) -> Iterator[list[str]]:
+    """Whose account ended within the period for good, page by page."""
+    for page in scope.pages(_ENDED, -1):
+        scope.scanned += len(page)
+        if ids := [user_id for _, user_id, ended in page if ended is not None and ended > scope.first]:
+            yield ids
+
+
+# With one.
+
+
+def _with_file(scope: Scope, allowed: timedelta, lines: int) -> Rows:
+    counts: Counter[str] = Counter()
+    read = due = ended = 0
+    with _matching(scope):
+        source = terminations(_file(scope))
+        while batch := list(islice(source, _AT_ONCE)):
+            within = [each for each in batch if _within(scope, each.at)]
+            read, due = read + len(batch), due + len(within)
+            for row, exception in _compared(scope, within, allowed):
+                counts[exception] += 1
+                yield row
+        scope.scanned += read
+        for ids in _ended(scope):
+            ended += len(ids)
+            known = {row[0] for row in scope.rows(_KNOWN, ids=ids)}
+            told = _about(scope, [user_id for user_id in ids if user_id not in known])
+            details = Details(scope, told)
+            for each in told:
+                counts[NOT_IN_FILE] += 1
+                yield _line(each, details, None, NOT_IN_FILE)
+        scope.matched = counts.total()
+    return [
+        Figure("Lines of the file", read, read == lines),
+        Figure("Terminations within the period", due),
+        Figure("Terminations outside the period, left out", read - due),
+        *(Figure(f"Accounts {says}", counts[exception]) for exception, says in _SAID.items()),
+        Figure("Accounts that ended in the period for good", ended),
+    ]
+
+
+_SAID = {
+    ON_TIME: "disabled in time", LATE: "disabled late", STILL_ACTIVE: "still active",
+    ACTIVE_AGAIN: "disabled and active again", MADE_AFTERWARDS: "made after the termination",
+    REPEATED: "repeated in the file", NO_ACCOUNT: "looked for and not found", NOT_IN_FILE: "ended and not in the file",
+}  # fmt: skip
+
+
+def _file(scope: Scope) -> Any:
+    assert scope.asked.file is not None
+    return scope.asked.file
+
+
+def _within(scope: Scope, at: datetime) -> bool:
+    return (scope.since is None or at > scope.since) and at <= scope.at
+
+
+@contextmanager
+def _matching(scope: Scope) -> Iterator[None]:
+    """Remember which accounts the file was about, in the database: it may be about half a million."""
+    connection = scope.reader.connection
+    connection.execute(_DROP)
+    connection.execute(_MAKE)
+    try:
+        yield
+    finally:
+        if not (connection.closed or connection.broken):
+            connection.execute(_DROP)
+
+
+class Told(Struct, frozen=True):
+    """An account and when it ended."""
+
+    user_id: str
+    states: list[State]
+    ending: Ending | None
+
+
+def _compared(scope: Scope, batch: Sequence[Termination], allowed: timedelta) -> Iterator[tuple[Row, str]]:
+    """A row for each account of each termination, with what is wrong."""
+    accounts = _accounts(scope, batch)
+    states = states_of(scope, [user_id for ids in accounts.values() for user_id in ids])
+    meant = [_meant(accounts[number], states, each.at) for number, each in enumerate(batch)]
+    pairs = [(user_id, each.at) for each, ids in zip(batch, meant, strict=True) for user_id in ids]
+    told = {pair: Told(pair[0], states[pair[0]], ending_for(states[pair[0]], pair[1])) for pair in pairs}
+    details, new = Details(scope, told.values()), _new(scope, pairs)
+    for each, ids in zip(batch, meant, strict=True):
+        if not ids:
+            yield _line(None, details, each, NO_ACCOUNT), NO_ACCOUNT
+        for user_id in ids:
+            pair = (user_id, each.at)
+            exception = _exception(told[pair], each.at, allowed) if pair in new else REPEATED
+            new.discard(pair)
+            yield _line(told[pair], details, each, exception, allowed), exception
+
+
+def _accounts(scope: Scope, batch: Sequence[Termination]) -> dict[int, list[str]]:
+    """Whose names these are or ever were, by the termination's number in the batch."""
+    wanted = [
+        (number, kind, key)
+        for number, each in enumerate(batch)
+        for name in each.names
+        for kind, key in name_keys(name).items()
+        if kind in ("userName", "externalId")
+    ]
+    found: dict[int, list[str]] = {number: [] for number in range(len(batch))}
+    numbers, kinds, keys = zip(*wanted, strict=True) if wanted else ((), (), ())
+    for number, user_id in scope.rows(_BY_NAME, numbers=list(numbers), kinds=list(kinds), keys=list(keys)):
+        found[number].append(user_id)
+    return found
+
+
+def _meant(ids: Sequence[str], states: Mapping[str, list[State]], at: datetime) -> list[str]:
+    """Which of somebody's accounts a termination is about: those that were there, else the latest before, else all."""
+    known = sorted((user_id for user_id in ids if user_id in states), key=lambda user_id: states[user_id][0].position)
+    before = [user_id for user_id in known if states[user_id][0].at <= at]
+    there = [user_id for user_id in before if (gone := states[user_id][-1].deleted_at) is None or gone > at]
+    return there or before[-1:] or known
+
+
+def _new(scope: Scope, pairs: Sequence[tuple[str, datetime]]) -> set[tuple[str, datetime]]:
+    """Which of these the file had not before."""
+    once = list(dict.fromkeys(pairs))
+    rows = scope.rows(_MATCHED, ids=[user_id for user_id, _ in once], times=[at for _, at in once])
+    return {(user_id, at) for user_id, at in rows}
+
+
+def _exception(told: Told, at: datetime, allowed: timedelta) -> str:
+    if told.states[0].at > at:
+        return MADE_AFTERWARDS
+    if told.ending is None:
+        return STILL_ACTIVE
+    if is_active(told.states):
+        return ACTIVE_AGAIN
+    return LATE if told.ending.at - at > allowed else ON_TIME
+
+
+# Rows.
+
+
+def _about(scope: Scope, ids: Sequence[str]) -> list[Told]:
+    states = states_of(scope, ids)
+    return [Told(user_id, states[user_id], endings(states[user_id])[-1]) for user_id in ids]
+
+
+class Details:
+    """By whom accounts were ended, and in how many groups they were then and are in the end."""
+
+    def __init__(self, scope: Scope, told: Iterable[Told]) -> None:
+        ended = [(each.user_id, each.ending.position) for each in told if each.ending is not None]
+        self._last = scope.last
+        self._doings = scope.doings([position for _, position in ended])
+        # Until the request: who is deleted leaves the groups with it.
+        until = [(user_id, self._doings[position].first_position - 1) for user_id, position in ended]
+        self._groups = groups_at(scope, [*until, *((user_id, scope.last) for user_id, _ in ended)])
+
+    def cells(self, told: Told) -> Row:
+        """What a row says of an account."""
+        ending, states = told.ending, told.states
+        if ending is None:
+            return (told.user_id, called(states), *[None] * 7, state_of(states), None)
+        doing = self._doings[ending.position]
+        back = back_after(states, ending.position)
+        return (
+            told.user_id, called(states), ending.at, _channel(ending, doing), doing.by, doing.request_id,
+            self._groups[told.user_id, doing.first_position - 1], self._groups[told.user_id, self._last],
+            back.at if back else None, state_of(states), ending.position,
+        )  # fmt: skip
+
+
+def _channel(ending: Ending, doing: Doing) -> str:
+    return f"{'deleted' if ending.deleted else 'disabled'} by {doing.method or doing.by or 'an erased request'}"
+
+
+_NO_CELLS: Row = ("", "", *[None] * 9)
+
+
+def _line(
+    told: Told | None, details: Details, termination: Termination | None, exception: str,
+    allowed: timedelta | None = None,
+) -> Row:  # fmt: skip
+    of_file: Row = (None, None, None, None)
+    measured: Row = (None, None)
+    if termination is not None:
+        of_file = (termination.line, termination.employee_id, termination.names, termination.at)
+        if told is not None and exception != MADE_AFTERWARDS:
+            measured = _measured(told.ending, termination.at, allowed or timedelta())
+    return (*of_file, *(_NO_CELLS if told is None else details.cells(told)), *measured, exception)
+
+
+def _measured(ending: Ending | None, at: datetime, allowed: timedelta) -> Row:
+    if ending is None:
+        return None, False
+    return round((ending.at - at).total_seconds() / 3_600, 2), ending.at - at <= allowed
+
+
+LEAVERS = Report(
+    "leavers",
+    1,
+    "Leavers of a period, and how long their accounts outlived their employment",
+    "Whose account ended; beside Personnel's file, whether within the time allowed, and who is missing on either side.",
+    (
+        "line", "employee_id", "names_in_file", "terminated_at", "id", "userName", "ended_at", "channel", "ended_by",
+        "request_id", "groups_then", "groups_now", "reactivated_at", "state", "position", "hours", "in_time",
+        "exception",
+    ),
+    begin,
+    of_period=True,
+    parameters=(Parameter("hours", f"How long an account may stay active after a termination; {HOURS} without it."),),
+    takes_file=True,
+)  # fmt: skip
