@@ -65,6 +65,19 @@ class Reader:
             "tenant_id = %s and stream >= %s and stream < %s order by position", kind, kind[:-1] + chr(ord("/") + 1)
         )
 
+    def of_groups(
+        self, after: int, until: int, count: int = PAGE_ENTRIES, *, streams: Sequence[str] | None = None
+    ) -> list[Entry]:
+        """Return up to `count` entries of groups' streams behind a position, in order; none after `until`.
+
+        streams: only of these.
+        """
+        return self._entries(
+            "tenant_id = %s and position > %s and position <= %s and starts_with(stream, 'groups/') "
+            "and (%s::text[] is null or stream = any(%s::text[])) order by position limit %s",
+            after, until, streams, streams, count,
+        )  # fmt: skip
+
     def at(self, positions: Iterable[int]) -> list[Entry]:
         """Return the entries at some positions, in order."""
         return self._entries("tenant_id = %s and position = any(%s::bigint[]) order by position", list(positions))

@@ -3,13 +3,26 @@
 from msgspec import Struct
 
 from domain.errors import NoSuchResource
+from projections.reports.actors import ACTORS
+from projections.reports.bursts import BURSTS
+from projections.reports.changes import CHANGES
+from projections.reports.failures import FAILURES
 from projections.reports.frame import Parameter, Report
+from projections.reports.group_changes import GROUP_CHANGES
 from projections.reports.group_membership import GROUP_MEMBERSHIP
+from projections.reports.integrity import INTEGRITY
+from projections.reports.joiners import JOINERS
 from projections.reports.leavers import LEAVERS
 from projections.reports.movement import MOVEMENT
+from projections.reports.orphans import ORPHANS
 from projections.reports.population import POPULATION
+from projections.reports.reactivations import REACTIVATIONS
 
-REPORTS: dict[str, Report] = {report.name: report for report in (POPULATION, GROUP_MEMBERSHIP, MOVEMENT, LEAVERS)}
+_ALL = (
+    POPULATION, GROUP_MEMBERSHIP, MOVEMENT, JOINERS, LEAVERS, REACTIVATIONS, CHANGES, GROUP_CHANGES, ORPHANS, FAILURES,
+    BURSTS, ACTORS, INTEGRITY,
+)  # fmt: skip
+REPORTS: dict[str, Report] = {report.name: report for report in _ALL}
 
 
 class Described(Struct, frozen=True):
@@ -27,13 +40,15 @@ class Described(Struct, frozen=True):
 
 def described() -> list[Described]:
     """Return every report as it is offered."""
-    return [
-        Described(
-            each.name, each.version, each.title, each.answers, "period" if each.of_period else "moment",
-            each.parameters, each.takes_file, each.columns,
-        )
-        for each in REPORTS.values()
-    ]  # fmt: skip
+    return [_described(each) for each in REPORTS.values()]
+
+
+def _described(report: Report) -> Described:
+    about = "period" if report.of_period else "moment"
+    return Described(
+        report.name, report.version, report.title, report.answers, about, report.parameters, report.takes_file,
+        report.columns,
+    )  # fmt: skip
 
 
 def known_report(name: str) -> Report:

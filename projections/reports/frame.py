@@ -6,10 +6,12 @@ of its own: what is written meanwhile changes nothing, and nobody keeps a snapsh
 """
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, LiteralString
 
 from msgspec import Struct
+from psycopg.sql import SQL, Identifier
 
 from domain.errors import InvalidValue
 from ledger.reader import Reader
@@ -164,6 +166,11 @@ class Scope:
         found = self.rows(query, position=position)
         return found[0][0] if found else None
 
+    def run(self, query: str, **parameters: Any) -> None:
+        """Have a statement done that returns nothing."""
+        given = {"tenant": self.reader.tenant.tenant_id, "first": self.first, "last": self.last, **parameters}
+        self.reader.connection.execute(query.encode(), given)
+
     def rows(self, query: str, **parameters: Any) -> list[Any]:
         """Put a statement to the database; it may name tenant, first and last besides its own parameters."""
         given = {"tenant": self.reader.tenant.tenant_id, "first": self.first, "last": self.last, **parameters}
@@ -190,14 +197,26 @@ class Scope:
         wanted = list({position for position in positions if position is not None})
         found: dict[int | None, Doing] = dict.fromkeys(positions, _NOTHING_KNOWN)
         for position, at, label, token_id, *rest in self.rows(_DOINGS, positions=wanted):
-            by = AN_OPERATOR if token_id == OPERATOR else label
-            found[position] = Doing(at, by, token_id, *rest)
+            found[position] = Doing(at, known_as(token_id, label), token_id, *rest)
         return found
 
     def names(self, ids: Sequence[str]) -> dict[str, str]:
         """What these users and groups were called last, until the end."""
         rows = self.rows(_NAMES, ids=list(set(ids)))
         return {resource_id: name_of(resource_of(document)) for resource_id, document in rows}
+
+    @contextmanager
+    def table(self, name: str, columns: LiteralString) -> Iterator[None]:
+        """Have a table of the connection's own for the time being: what does not fit into memory waits there."""
+        connection = self.reader.connection
+        drop = SQL("drop table if exists {}").format(Identifier(name))
+        connection.execute(drop)
+        connection.execute(SQL("create temporary table {} ({})").format(Identifier(name), SQL(columns)))
+        try:
+            yield
+        finally:
+            if not (connection.closed or connection.broken):
+                connection.execute(drop)
 
     def given(self, name: str) -> list[str]:
         """What a parameter was given, in order."""
@@ -219,6 +238,11 @@ class Scope:
         if not (text.isascii() and text.isdigit() and len(text) <= 9 and 0 < int(text) <= maximum):
             raise InvalidValue(f"{name} is a number from 1 to {maximum}")
         return int(text)
+
+
+def known_as(token_id: str, label: str) -> str:
+    """Who acts, for people: a token's or OAuth client's label, or the command line."""
+    return AN_OPERATOR if token_id == OPERATOR else label
 
 
 def name_of(resource: dict[str, Any]) -> str:

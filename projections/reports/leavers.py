@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -78,8 +77,7 @@ select u.created_position, u.id::text, u.ended
  order by u.created_position
 """
 
-_MAKE = "create temporary table matched_accounts (id uuid, at timestamptz, primary key (id, at))"
-_DROP = "drop table if exists matched_accounts"
+_TABLE = "id uuid, at timestamptz, primary key (id, at)"
 _MATCHED = """
 insert into matched_accounts (id, at)
 select * from unnest(%(ids)s::uuid[], %(times)s::timestamptz[])
@@ -144,7 +142,7 @@ def _ended(scope: Scope) -> Iterator[list[str]]:
 def _with_file(scope: Scope, allowed: timedelta, lines: int) -> Rows:
     counts: Counter[str] = Counter()
     read = due = ended = 0
-    with _matching(scope):
+    with scope.table("matched_accounts", _TABLE):  # The file may be about half a million.
         source = terminations(_file(scope))
         while batch := list(islice(source, _AT_ONCE)):
             within = [each for each in batch if _within(scope, each.at)]
@@ -185,19 +183,6 @@ def _file(scope: Scope) -> Any:
 
 def _within(scope: Scope, at: datetime) -> bool:
     return (scope.since is None or at > scope.since) and at <= scope.at
-
-
-@contextmanager
-def _matching(scope: Scope) -> Iterator[None]:
-    """Remember which accounts the file was about, in the database: it may be about half a million."""
-    connection = scope.reader.connection
-    connection.execute(_DROP)
-    connection.execute(_MAKE)
-    try:
-        yield
-    finally:
-        if not (connection.closed or connection.broken):
-            connection.execute(_DROP)
 
 
 class Told(Struct, frozen=True):

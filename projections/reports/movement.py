@@ -35,7 +35,7 @@ select count(*) filter (where h.event_type = 'UserCreated' and now.active is dis
 """
 
 # Whose `active` was false and then taken away: that too lets them in again, though the entry is an AttributeChanged.
-_UNASSIGNED = """
+UNASSIGNED = """
 select v.from_position
   from resource_versions v
  where v.tenant_id = %(tenant)s
@@ -91,7 +91,7 @@ def begin(scope: Scope) -> Rows:
 
 def _rows(scope: Scope) -> Rows:
     opening, opening_disabled = scope.row(_STANDING, at=scope.first)
-    unassigned = [row[0] for row in scope.rows(_UNASSIGNED)]
+    unassigned = [row[0] for row in scope.rows(UNASSIGNED)]
     whole = Moved()
     for month, start, end in months(scope):
         before = opening + whole.active
@@ -142,7 +142,7 @@ def _figures(scope: Scope, opening: int, disabled: int, moved: Moved) -> list[Fi
         Figure("Active accounts at the end, counted", closing, expected == closing),
         Figure("Disabled accounts, by what happened", equation_disabled, expected_disabled == closing_disabled),
         Figure("Disabled accounts at the end, counted", closing_disabled, expected_disabled == closing_disabled),
-        Figure("Who they are", "reports joiners, reactivations and leavers for the same period"),
+        Figure("Who they are", "reports joiners, reactivations and leavers of the same period"),
     ]
 
 

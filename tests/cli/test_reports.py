@@ -12,6 +12,13 @@ import pytest
 from test_past import changed, made
 from test_verbs import GROUP, USER, Say, say
 
+from domain.events import ReportMade
+from ledger.reader import Reader
+from ledger.tenants import operator_cause
+from projections.reports.catalog import REPORTS
+from projections.reports.formats import Csv
+from projections.reports.frame import Asked
+from projections.reports.making import Making
 from tests.running import Client, Service
 
 __all__ = ["say"]
@@ -38,7 +45,7 @@ def parts(text: str) -> tuple[dict[str, str], list[dict[str, str]], dict[str, st
     return dict(map(tuple, csv.reader(head))), list(csv.DictReader(rows)), dict(map(tuple, csv.reader(foot)))
 
 
-def lines(text: str) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
+def lines_of(text: str) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
     """The same of JSON Lines."""
     head, *rows, foot = map(json.loads, text.splitlines())
     return head["header"], rows, foot["footer"]
@@ -72,14 +79,14 @@ def test_the_hash_is_that_of_the_rows_alone(say: Say, client: Client) -> None:
     assert parts(whole)[2]["SHA-256 of the rows"] == hashlib.sha256(bare.encode()).hexdigest()
     bare = say("report", client.slug, "population", "--as-of", "11", "--rows-only", "--format", "jsonl").out
     told = say("report", client.slug, "population", "--as-of", "11", "--format", "jsonl").out
-    assert lines(told)[2]["sha256"] == hashlib.sha256(bare.encode()).hexdigest()
-    assert [row["state"] for row in lines(told)[1]] == ["active", "disabled"]
+    assert lines_of(told)[2]["sha256"] == hashlib.sha256(bare.encode()).hexdigest()
+    assert [row["state"] for row in lines_of(told)[1]] == ["active", "disabled"]
 
 
 def test_json_lines_hold_every_value_exactly(client: Client) -> None:
     answer = client.api.get("/reports/population", params={"asOf": "11", "state": "deleted", "format": "jsonl"})
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/jsonl")
-    header, (bob,), footer = lines(answer.text)
+    header, (bob,), footer = lines_of(answer.text)
     assert (bob["userName"], bob["displayName"], bob["groups"]) == ("=cmd()", "'\u202eBob\n", 0)
     assert header["made_by"].startswith('the token "audit" (') and header["parameters"] == {
         "asOf": "11",
@@ -194,3 +201,107 @@ def test_only_auditors_are_given_reports(client: Client) -> None:
     url = f"{client.api.base_url}reports/population"
     assert httpx.get(url, headers={"Authorization": f"Bearer {client.token}"}).status_code == 403
     assert httpx.get(url).status_code == 401
+
+
+def test_leavers_are_laid_beside_personnels_file(say: Say, client: Client, tmp_path: Path) -> None:
+    """In any spelling, separator and encoding; a line that is there twice, and somebody nobody knows, are told."""
+    path = tmp_path / "leavers.csv"
+    lines = (
+        "Employee ID;E-Mail;Termination Date\r\n1;ADA;2020-01-31\r\n1;ada;2020-01-31\r\n2;'x';2020-02-01T10:00:00Z\r\n"
+    )
+    path.write_bytes(lines.encode("utf-16"))
+    said = say(
+        "report", client.slug, "leavers", "--to", "11", "--hr-file", str(path), "--hours", "48", "--format", "jsonl"
+    )
+    header, rows, footer = lines_of(said.out)
+    assert header["parameters"] == {
+        "to": "11", "hours": ["48"], "hr_file_sha256": [hashlib.sha256(path.read_bytes()).hexdigest()],
+    }  # fmt: skip
+    ada, again, nobody, *others = rows
+    assert (ada["userName"], ada["terminated_at"]) == ("ada", "2020-02-01T00:00:00.000Z")
+    assert (ada["exception"], ada["line"]) == ("the account was made after the termination", "line 2")
+    assert again["exception"] == "the file has it already"
+    assert (nobody["exception"], nobody["id"], nobody["in_time"]) == ("no account by these names", "", None)
+    assert [(row["userName"], row["exception"], row["channel"]) for row in others] == [
+        ("=cmd()", "not in the file", "deleted by DELETE"), ("eve", "not in the file", "disabled by POST"),
+    ]  # fmt: skip
+    assert footer["rows_scanned"] == 3 + 3 and footer["reconciled"]
+
+
+def test_leavers_over_http_take_the_file_as_the_body(client: Client) -> None:
+    body = b"user_name,terminated_at\nada,2020-01-31\n"
+    answer = client.api.post("/reports/leavers", params={"to": "11", "rowsOnly": "true"}, content=body)
+    assert answer.status_code == 200 and answer.text.count("\r\n") == 1 + 1 + 2
+    record = client.api.get("/log", params={"count": 1}).json()["records"][0]
+    assert (record["method"], record["resource_type"]) == ("POST", "Report")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "the file is empty"),
+        (b"\r\n \n", "the file is empty"),
+        (b"\x00\x01\x02\xff\xfe" * 50, "the file is not UTF-8 text"),
+        ("name,ende\nZo\u00eb,2020".encode("latin-1"), "the file is not UTF-8 text"),
+        (b"%PDF-1.7 nothing here", "names no column of when the employment ended"),
+        (b"terminated_at\n2020-01-31", "names no column of who it was"),
+        (b"user_name,terminated_at\nada,31.01.2020", "line 2 has no time that can be meant in one way only"),
+        (b"user_name,terminated_at\nada,", "line 2 has no time that can be meant in one way only"),
+        (b"user_name,terminated_at\n ,2020-01-31", "line 2 names nobody"),
+        (b"user_name,terminated_at\na\0b,2020-01-31", "line 2 has a character that no name can have"),
+        (b"user_name,terminated_at\nada,9999-12-31", "line 2 lies at the end of all time"),
+        (b'user_name,terminated_at\n"ada,2020-01-31', "line 2 is no CSV"),
+        (b"user_name,terminated_at\nada,2020-01-31,x", "line 2 has more fields than the first line has names"),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_read_to_its_end_is_refused(client: Client, content: bytes, sentence: str) -> None:
+    """In one sentence with the line; nothing is compared in part, and nothing of the file is quoted."""
+    answer = client.api.post("/reports/leavers", content=content)
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("Personnel's file: ") and sentence in answer.json()["error"]
+
+
+def test_a_file_beyond_the_limit_is_refused(client: Client) -> None:
+    answer = client.api.post("/reports/leavers", content=(bytes(1 << 20) for _ in range(65)))
+    assert (answer.status_code, answer.json()["error"]) == (413, "the file may have 67108864 bytes at most")
+
+
+def test_who_breaks_off_leaves_an_entry_too(service: Service, client: Client) -> None:
+    """With what was made until then: it was given out."""
+    with service.opened(client.slug) as (connection, tenant, vault):
+        reader = Reader(connection, tenant, vault)
+        making = Making(reader, REPORTS["population"], Asked(), Csv(), operator_cause)
+        pieces = making.pieces()
+        for _ in range(4):
+            next(pieces)
+        pieces.close()
+        (entry,) = reader.entries_after(reader.size() - 1)
+        assert isinstance(entry.event, ReportMade)
+        assert (entry.event.complete, entry.event.rows_output, entry.event.last_position) == (
+            False,
+            2,
+            entry.position - 1,
+        )
+
+
+def test_a_history_is_asked_for_by_name_and_recorded_by_id(say: Say, client: Client) -> None:
+    header, rows, footer = lines_of(
+        say("report", client.slug, "changes", "--to", "11", "--subject", "ada", "--format", "jsonl").out
+    )
+    (ada,) = header["parameters"]["subject"]
+    assert {row["id"] for row in rows} == {ada} and footer["reconciled"]
+    assert [row["event"] for row in rows][-1] == "Reactivated"
+    assert say("report", client.slug, "changes").refusal.startswith("say whom you mean")
+    assert say("report", client.slug, "changes", "--subject", "finance").status == 3
+
+
+@pytest.mark.parametrize("name", [name for name in REPORTS if name != "changes"])
+def test_every_report_can_be_made_of_a_small_ledger(client: Client, name: str) -> None:
+    """And of one in which nothing happened yet; all of them add up."""
+    about = {"to": "11"} if REPORTS[name].of_period else {"asOf": "11"}
+    for params in (about, {"to": "0"} if REPORTS[name].of_period else {"asOf": "0"}):
+        answer = client.api.get(f"/reports/{name}", params={**params, "format": "jsonl"})
+        header, rows, footer = lines_of(answer.text)
+        assert footer["reconciled"], footer["figures"]
+        assert footer["rows_output"] == len(rows) and header["without_gaps"]
+        assert {tuple(row) for row in rows} <= {REPORTS[name].columns}

@@ -121,3 +121,96 @@ def test_leavers_without_a_file_are_those_who_are_gone(reader: Reader, simulated
     since = simulated.truth.counts[23]
     year = listed(reader, "leavers", Asked(since=since.size - 1))
     assert year.rows == [row for row in found.rows if row["position"] >= since.size]
+
+
+def test_joiners_are_whoever_was_created(reader: Reader, simulated: Simulated) -> None:
+    before, after = simulated.truth.counts[4], simulated.truth.counts[7]
+    found = listed(reader, "joiners", Asked(since=before.size - 1, until=after.size - 1))
+    assert not found.contradictions
+    assert len(found.rows) == after.events["UserCreated"] - before.events["UserCreated"] > 0
+    assert all(row["hours_to_first_group"] is None or row["hours_to_first_group"] >= 0 for row in found.rows)
+
+
+def test_those_who_came_back_are_told(reader: Reader, simulated: Simulated) -> None:
+    """The mistake's victims, the re-hired, who flapped; and new records under an old name, by the rule."""
+    found = listed(reader, "reactivations")
+    assert not found.contradictions
+    again = [row for row in found.rows if row["what"] == "reactivated"]
+    assert len(again) == simulated.truth.counts[-1].events["Reactivated"]
+    for situation in simulated.truth.of_kind("rehired"):
+        disabled, enabled = situation.first("disable"), situation.first("enable")
+        (row,) = [row for row in again if row["id"] == enabled.subject_id and row["request_id"] == enabled.request_id]
+        assert (row["ended_at"], row["back_at"]) == (disabled.at, enabled.at)
+        assert row["groups_before"] >= 3 and row["groups_after"] == 0
+    for kind, name in (("recreated_external_id", "externalId"), ("recreated_user_name", "userName")):
+        for situation in simulated.truth.of_kind(kind):
+            old, new = simulated.truth.ids[situation.who]
+            (row,) = [row for row in found.rows if row["id"] == new and row["what"] == "re-created"]
+            assert (row["earlier_id"], row["rule"]) == (old, f"R7: same {name} within 24 hours")
+
+
+def test_candidates_are_those_that_were_planted(reader: Reader, simulated: Simulated) -> None:
+    found = listed(reader, "orphans", days="1000")
+    assert not found.contradictions
+    by: dict[str, set[str]] = {}
+    for row in found.rows:
+        by.setdefault(row["finding"], set()).add(row["id"])
+    orphans = {situation.steps[0].subject_id for situation in simulated.truth.of_kind("orphan")}
+    assert orphans <= by["no externalId"] and orphans <= by["in no group"]
+    assert {simulated.truth.ids[each.who][-1] for each in simulated.truth.of_kind("groupless")} <= by["in no group"]
+    for situation in simulated.truth.of_kind("duplicate"):
+        pair = {simulated.truth.ids[situation.who][0], situation.first("create").subject_id}
+        assert pair <= by["same mail as another account"]
+    assert found.scanned == simulated.truth.counts[-1].active + simulated.truth.counts[-1].inactive
+
+
+def test_the_mistake_is_a_burst_that_was_repaired(reader: Reader, simulated: Simulated) -> None:
+    (mistake,) = simulated.truth.of_kind("mass_mistake")
+    bursts = [row for row in listed(reader, "bursts").rows if row["deactivated"]]
+    assert [row["run"] for row in bursts] == [mistake.all("disable")[0].position]
+    (burst,) = bursts
+    assert burst["deactivated"] == len(mistake.all("disable")) and burst["suspected_cause"].startswith("R5")
+    assert burst["reactivated_since"] >= len(mistake.all("enable"))
+
+
+def test_failures_are_counted_once_and_followed_to_their_end(reader: Reader, simulated: Simulated) -> None:
+    found = listed(reader, "failures")
+    assert not found.contradictions
+    for situation in simulated.truth.of_kind("name_taken"):
+        tries = situation.all("change")
+        rows = [row for row in found.rows if row["target_id"] == tries[0].subject_id and row["status"] == 409]
+        assert sum(row["requests"] for row in rows) == len(tries) - 1
+        assert {row["still_failing"] for row in rows} == {"no"} and rows[-1]["later_success_at"] <= tries[-1].at
+
+
+def test_everybody_who_acted_is_told(reader: Reader, simulated: Simulated) -> None:
+    found = listed(reader, "actors")
+    assert not found.contradictions
+    told = {row["label"]: row for row in found.rows}
+    assert set(told) == {*(token.label for token in simulated.truth.tokens), "operator (command line)"}
+    for token in simulated.truth.tokens:
+        row = told[token.label]
+        assert (row["id"], row["created_at"], row["revoked_at"]) == (token.token_id, token.issued_at, token.revoked_at)
+    assert simulated.truth.new_address in told["Help desk"]["addresses"]
+
+
+def test_one_users_history_and_all_groups_changes_are_complete(reader: Reader, simulated: Simulated) -> None:
+    (renamed, *_) = simulated.truth.of_kind("renamed")
+    user_id = simulated.truth.ids[renamed.who][-1]
+    mine = listed(reader, "changes", subject=user_id)
+    assert not mine.contradictions and mine.rows[0]["event"] == "UserCreated"
+    assert any(row["attribute"] == "userName" and row["before"] for row in mine.rows)
+    events = simulated.truth.counts[-1].events
+    groups = listed(reader, "group-changes")
+    assert not groups.contradictions
+    for change, event in (("member added", "MembershipAdded"), ("member removed", "MembershipRemoved")):
+        assert groups.value(f"Groups and memberships: {change}") == events[event]
+    privileged = listed(reader, "group-changes", group="domain admins")
+    assert not privileged.contradictions
+    assert privileged.rows == [row for row in groups.rows if row["group"] == "Domain Admins"]
+
+
+def test_every_statement_about_the_ledger_holds(reader: Reader, simulated: Simulated) -> None:
+    found = listed(reader, "integrity", Asked(as_of=simulated.size - 1))
+    assert not found.contradictions
+    assert {row["result"] for row in found.rows} == {"holds", "counted", "not covered"}
