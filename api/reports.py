@@ -22,8 +22,8 @@ from ledger.connections import DatabaseUnreachable
 from ledger.reader import Reader
 from ledger.writer import Unreachable
 from projections.moments import moment
-from projections.reports.catalog import described, known_report
-from projections.reports.formats import FORMATS, Format
+from projections.reports.catalog import FORMATS, described, known_report
+from projections.reports.formats import Format
 from projections.reports.frame import Asked, Report
 from projections.reports.making import Making, by_whom
 

@@ -97,7 +97,7 @@ def _asked(as_of: str | None, since: str | None, until: str | None, parameters: 
 
 
 def _format(name: str, output: Path | None) -> Any:
-    from projections.reports.formats import FORMATS
+    from projections.reports.catalog import FORMATS
 
     if name not in FORMATS:
         raise Misused(f"--format is one of {', '.join(FORMATS)}")

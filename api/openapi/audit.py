@@ -16,8 +16,7 @@ from domain.errors import (
     Unavailable,
 )
 from projections.log import ACTIONS, STATUSES
-from projections.reports.catalog import REPORTS
-from projections.reports.formats import FORMATS
+from projections.reports.catalog import FORMATS, REPORTS
 from projections.reports.frame import Parameter
 
 _ERRORS = (InvalidValue, Unauthenticated, Forbidden, NoSuchResource, TooManyRequests, Unavailable)

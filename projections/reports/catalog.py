@@ -1,4 +1,6 @@
-"""Every report there is, by name."""
+"""Every report there is, by name, and what it can be written as."""
+
+from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -7,6 +9,7 @@ from projections.reports.actors import ACTORS
 from projections.reports.bursts import BURSTS
 from projections.reports.changes import CHANGES
 from projections.reports.failures import FAILURES
+from projections.reports.formats import Csv, Format, JsonLines
 from projections.reports.frame import Parameter, Report
 from projections.reports.group_changes import GROUP_CHANGES
 from projections.reports.group_membership import GROUP_MEMBERSHIP
@@ -17,11 +20,13 @@ from projections.reports.movement import MOVEMENT
 from projections.reports.orphans import ORPHANS
 from projections.reports.population import POPULATION
 from projections.reports.reactivations import REACTIVATIONS
+from projections.reports.workbook import Workbook
 
 _ALL = (
     POPULATION, GROUP_MEMBERSHIP, MOVEMENT, JOINERS, LEAVERS, REACTIVATIONS, CHANGES, GROUP_CHANGES, ORPHANS, FAILURES,
     BURSTS, ACTORS, INTEGRITY,
 )  # fmt: skip
+FORMATS: dict[str, Callable[[], Format]] = {"csv": Csv, "jsonl": JsonLines, "xlsx": Workbook}
 REPORTS: dict[str, Report] = {report.name: report for report in _ALL}
 
 

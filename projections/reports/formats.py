@@ -176,6 +176,3 @@ class JsonLines:
 
 def _exact(cell: Cell) -> Any:
     return time_text(cell) if isinstance(cell, datetime) else cell
-
-
-FORMATS: dict[str, Callable[[], Format]] = {"csv": Csv, "jsonl": JsonLines}

@@ -120,6 +120,7 @@ class Making:
         finally:
             if self.footer is None:
                 self._rows.close()
+                self._written.end()
                 self._broken_off()
         if not self._rows_only:
             yield self._written.foot(footer_lines(self.footer), self.footer)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import openpyxl
 import pytest
 from test_past import changed, made
 from test_verbs import GROUP, USER, Say, say
@@ -93,6 +94,20 @@ def test_json_lines_hold_every_value_exactly(client: Client) -> None:
         "state": ["deleted"],
     }
     assert (footer["rows_scanned"], footer["rows_matched"]) == (3, 1)
+
+
+def test_a_workbook_is_a_file(say: Say, client: Client, tmp_path: Path) -> None:
+    """The same rows, with the same hash, as the CSV."""
+    path = tmp_path / "population.xlsx"
+    asked = ("report", client.slug, "population", "--as-of", "11")
+    told = json.loads(say(*asked, "--format", "xlsx", "--output", str(path), "--json").out)
+    assert told["sha256"] == parts(say(*asked).out)[2]["SHA-256 of the rows"]
+    assert [row[1].value for row in openpyxl.load_workbook(path)["Rows"]] == ["userName", "ada", "eve"]
+    assert say(*asked, "--format", "xlsx").refusal == "xlsx is no text to print: name a file with --output"
+    answer = client.api.get("/reports/population", params={"asOf": "11", "format": "xlsx"})
+    assert answer.headers["content-type"].endswith("spreadsheetml.sheet")
+    about = openpyxl.load_workbook(io.BytesIO(answer.content))["About"]
+    assert ("SHA-256 of the rows", told["sha256"]) in [(name.value, value.value) for name, value in about]
 
 
 def test_making_one_is_an_entry_that_the_report_names(client: Client) -> None:
