@@ -142,6 +142,24 @@ def test_a_review_has_columns_for_the_reviewer(say: Say, client: Client) -> None
     assert footer["Direct memberships, by entries"] == "2 added - 0 removed - 0 ended with their group = 2 (agrees)"
 
 
+def test_a_review_follows_groups_within_groups(service: Service) -> None:
+    """Whoever is in by way of another group has a row that says by which; circles end, and direct rows stay."""
+    client = service.new_tenant()
+    ada, bob = (made(client, "/Users", {"schemas": [USER], "userName": name}) for name in ("ada", "bob"))
+    inner = made(client, "/Groups", {"schemas": [GROUP], "displayName": "inner", "members": [{"value": ada}]})
+    middle = made(client, "/Groups", {"schemas": [GROUP], "displayName": "middle", "members": [{"value": inner}]})
+    members = [{"value": middle}, {"value": bob}]
+    outer = made(client, "/Groups", {"schemas": [GROUP], "displayName": "outer", "members": members})
+    changed(client, f"/Groups/{inner}", {"op": "add", "path": "members", "value": [{"value": outer}]})
+    answer = client.api.get("/reports/group-membership", params={"group": "outer", "format": "jsonl"})
+    _, rows, footer = lines_of(answer.text)
+    told = {(row["member"], row["member_type"], row["nested_via"]) for row in rows}
+    assert told == {("bob", "User", ""), ("middle", "Group", ""), ("ada", "User", "middle > inner")}
+    assert len(rows) == 3 and footer["reconciled"]
+    figures = {figure["says"]: figure["value"] for figure in footer["figures"]}
+    assert (figures["Direct memberships"], figures["Memberships through groups within groups"]) == (2, 1)
+
+
 def test_a_file_is_there_when_all_of_it_is(say: Say, client: Client, tmp_path: Path) -> None:
     """And says what it came to; what is there already is left alone."""
     path = tmp_path / "population.csv"
