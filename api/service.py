@@ -105,9 +105,7 @@ class Service:
         except (DatabaseUnreachable, TimeoutError):
             raise Unreachable("the database cannot be reached, or does not answer in time") from None
 
-    async def stream(
-        self, caller: Caller, tell: Callable[[Reader], Iterator[bytes]]
-    ) -> AsyncGenerator[bytes, None]:
+    async def stream(self, caller: Caller, tell: Callable[[Reader], Iterator[bytes]]) -> AsyncGenerator[bytes, None]:
         """Yield a long answer piece by piece as it is made: in threads, on one connection of the auditors' pool."""
 
         def pieces() -> Generator[bytes, None, None]:

@@ -188,7 +188,7 @@ select rank, gained, group_id::text, member_id::text, member_type
 """
 
 # What somebody was called last, until then.
-_NAMES = """
+NAMES = """
 select k.id::text, v.type, v.document
   from unnest(%(ids)s::uuid[]) k(id)
  cross join lateral (select r.type, r.document
@@ -277,7 +277,7 @@ class Differences:
         ]
 
     def _names(self, ids: set[str]) -> dict[str, str]:
-        rows = self._rows(_NAMES, ids=list(ids), last=self.last.position) if ids else []
+        rows = self._rows(NAMES, ids=list(ids), last=self.last.position) if ids else []
         return {resource_id: _name(kind, resource_of(document)) for resource_id, kind, document in rows}
 
     def _rows(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:

@@ -39,14 +39,6 @@ select r.rank, r.token_id, r.label, r.method, r.path, r.target_id::text, r.http_
  order by r.rank
  limit %(count)s
 """
-_COUNTED = """
-select count(*)
-  from entries
- where tenant_id = %(tenant)s
-   and position > %(first)s
-   and position <= %(last)s
-   and event_type = 'RequestRefused'
-"""
 
 
 def begin(scope: Scope) -> Rows:
@@ -73,7 +65,7 @@ def _rows(scope: Scope) -> Rows:
                     token_id, method, path, target_id, names.get(target_id, ""), status, scim_type, detail, count,
                     recorded, doings[later].at, standing, first, last, later,
                 ))  # fmt: skip
-    (counted,) = scope.row(_COUNTED)
+    counted = scope.counted("RequestRefused")
     return [
         Figure("Refused requests", requests),
         Figure("Entries about them: repetitions within a minute have one together", entries, entries == counted),

@@ -18,6 +18,7 @@ from ledger.reader import Reader
 from ledger.tenants import OPERATOR
 from projections.answers import read_up_to
 from projections.asof import last_position
+from projections.differences import NAMES
 from projections.directory import resource_of
 
 PAGE = 1_000
@@ -107,17 +108,14 @@ select k.position, t.recorded_at, t.token_label, t.token_id, t.client_address, t
                       order by r.first_position desc
                       limit 1) t
 """
-# What somebody was called last, of those who are gone too.
-_NAMES = """
-select k.id::text, v.document
-  from unnest(%(ids)s::uuid[]) k(id)
- cross join lateral (select *
-                       from resource_versions r
-                      where r.tenant_id = %(tenant)s
-                        and r.id = k.id
-                        and r.from_position <= %(last)s
-                      order by r.from_position desc
-                      limit 1) v
+_COUNTED = """
+select count(*)
+  from entries
+ where tenant_id = %(tenant)s
+   and position > %(first)s
+   and position <= %(last)s
+   and event_type = %(event_type)s
+   and starts_with(stream, %(kind)s)
 """
 
 
@@ -202,8 +200,12 @@ class Scope:
 
     def names(self, ids: Sequence[str]) -> dict[str, str]:
         """What these users and groups were called last, until the end."""
-        rows = self.rows(_NAMES, ids=list(set(ids)))
-        return {resource_id: name_of(resource_of(document)) for resource_id, document in rows}
+        rows = self.rows(NAMES, ids=list(set(ids)))
+        return {resource_id: name_of(resource_of(document)) for resource_id, _, document in rows}
+
+    def counted(self, event_type: str, kind: str = "") -> int:
+        """Count the period's entries of a type themselves. kind: with its slash, of their streams."""
+        return int(self.row(_COUNTED, event_type=event_type, kind=kind)[0])
 
     @contextmanager
     def table(self, name: str, columns: LiteralString) -> Iterator[None]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from domain.errors import InvalidValue
 from projections.directory import resource_of
-from projections.reports.frame import Figure, Parameter, Report, Row, Rows, Scope, name_of
+from projections.reports.frame import PAGE, Figure, Parameter, Report, Row, Rows, Scope, name_of
 from projections.subjects import NoSuchSubject, find_subjects
 
 _START = "00000000-0000-0000-0000-000000000000"
@@ -118,7 +118,7 @@ def _rows(scope: Scope, groups: list[str] | None) -> Rows:
 
 def _pages(scope: Scope, groups: list[str] | None) -> Iterator[list[Any]]:
     group, member = _START, _START
-    while page := scope.rows(_PAGE, after_group=group, after_member=member, groups=groups, count=1_000):
+    while page := scope.rows(_PAGE, after_group=group, after_member=member, groups=groups, count=PAGE):
         yield page
         group, member = page[-1][0], page[-1][1]
 

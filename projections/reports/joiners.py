@@ -28,15 +28,6 @@ select v.created_position, v.id::text, v.document, v.active, g.group_id::text, g
  order by v.created_position
  limit %(count)s
 """
-_CREATED = """
-select count(*)
-  from entries
- where tenant_id = %(tenant)s
-   and position > %(first)s
-   and position <= %(last)s
-   and event_type = 'UserCreated'
-   and starts_with(stream, 'users/')
-"""
 
 
 def begin(scope: Scope) -> Rows:
@@ -59,7 +50,7 @@ def _rows(scope: Scope) -> Rows:
                 by.by, by.token_id, by.address, by.request_id, active is False, names.get(group_id, group_id), first.at,
                 None if hours is None else round(hours, 2), groups, value(resource), None, created,
             ))  # fmt: skip
-    (created,) = scope.row(_CREATED)
+    created = scope.counted("UserCreated", "users/")
     return [
         Figure("Accounts created, by entries", created, created == scope.matched),
         Figure("Created disabled", disabled),

@@ -27,16 +27,6 @@ select u.created_position, u.id::text, u.active, u.document, u.from_position,
  order by u.created_position
 """
 
-# Counted from the entries themselves, not from what the rows come from.
-_EVENTS = """
-select count(*) filter (where event_type = 'UserCreated'), count(*) filter (where event_type = 'UserDeleted')
-  from entries
- where tenant_id = %(tenant)s
-   and position <= %(last)s
-   and event_type in ('UserCreated', 'UserDeleted')
-   and starts_with(stream, 'users/')
-"""
-
 
 def begin(scope: Scope) -> Rows:
     """Check which states are asked for."""
@@ -81,7 +71,8 @@ def _row(
 
 
 def _figures(scope: Scope, counts: dict[str, int]) -> list[Figure]:
-    created, deleted = scope.row(_EVENTS)
+    # From the entries themselves, not from what the rows come from.
+    created, deleted = (scope.counted(event, "users/") for event in ("UserCreated", "UserDeleted"))
     present = sum(counts[state] for state in PRESENT)
     return [
         *(Figure(f"Accounts that are {state}", count) for state, count in counts.items()),

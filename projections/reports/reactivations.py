@@ -37,15 +37,6 @@ select e.position, e.event_type, e.subject_id::text, o.earlier, o.kinds
  order by e.position
  limit %(count)s
 """
-_COUNTED = """
-select count(*)
-  from entries
- where tenant_id = %(tenant)s
-   and position > %(first)s
-   and position <= %(last)s
-   and event_type = 'Reactivated'
-   and starts_with(stream, 'users/')
-"""
 
 
 class Return(Struct, frozen=True):
@@ -75,7 +66,7 @@ def _rows(scope: Scope) -> Rows:
         for row in _told(scope, returns):
             yield scope.fits(row)
     recreated = scope.matched - reactivated
-    (counted,) = scope.row(_COUNTED)
+    counted = scope.counted("Reactivated", "users/")
     by_entries = counted + len(unassigned)
     return [
         Figure("Accounts reactivated, each time", reactivated, reactivated == by_entries),
