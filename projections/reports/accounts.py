@@ -18,7 +18,7 @@ select v.id::text, v.from_position, v.modified_at, v.active is distinct from fal
            and e.position = v.to_position
            and e.event_type = 'UserDeleted'
            and v.to_position <= %(last)s)
-  from resource_versions v
+  from resource_states v
  where v.tenant_id = %(tenant)s
    and v.id = any(%(ids)s::uuid[])
    and v.from_position <= %(last)s

@@ -46,7 +46,7 @@ select distinct on (id) id::text, way::text[] from within order by id, cardinali
 
 _MEMBERS = """
 select v.id::text, v.document, v.active
-  from resource_versions v
+  from resource_states v
  where v.tenant_id = %(tenant)s
    and v.id = any(%(ids)s::uuid[])
    and v.from_position <= %(last)s

@@ -8,7 +8,7 @@ from projections.words import value
 _PAGE = """
 select v.created_position, v.id::text, v.document, v.active, g.group_id::text, g.from_position,
        (select count(*) from memberships_at(%(tenant)s, %(last)s) m where m.member_id = v.id)
-  from resource_versions v
+  from resource_states v
   left join lateral (select m.group_id, m.from_position
                        from (select group_id, from_position
                                from memberships

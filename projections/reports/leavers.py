@@ -52,12 +52,12 @@ select u.created_position, u.id::text, u.ended
   from (select distinct on (v.created_position)
                v.created_position, v.id, v.active, v.to_position,
                (select coalesce(max(w.from_position), -1)
-                  from resource_versions w
+                  from resource_states w
                  where w.tenant_id = v.tenant_id
                    and w.id = v.id
                    and w.active is distinct from false
                    and w.from_position <= %(last)s) as last_active
-          from resource_versions v
+          from resource_states v
          where v.tenant_id = %(tenant)s
            and v.type = 'User'
            and v.created_position > %(after)s
@@ -67,7 +67,7 @@ select u.created_position, u.id::text, u.ended
          limit %(count)s) s
  cross join lateral (select s.created_position, s.id,
                             coalesce((select min(w.from_position)
-                                        from resource_versions w
+                                        from resource_states w
                                        where w.tenant_id = %(tenant)s
                                          and w.id = s.id
                                          and w.active is false

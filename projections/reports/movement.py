@@ -24,11 +24,11 @@ select count(*) filter (where h.event_type = 'UserCreated' and now.active is dis
            and (e.event_type in ('UserCreated', 'Reactivated', 'Deactivated', 'UserDeleted')
                 or e.position = any(%(unassigned)s::bigint[]))
            and starts_with(e.stream, 'users/')) h
-  left join resource_versions now on now.tenant_id = %(tenant)s
+  left join resource_states now on now.tenant_id = %(tenant)s
                                  and now.id = h.subject_id
                                  and now.from_position = h.position
   left join lateral (select v.active
-                       from resource_versions v
+                       from resource_states v
                       where v.tenant_id = %(tenant)s
                         and v.id = h.subject_id
                         and v.to_position = h.position) before on true
@@ -37,14 +37,14 @@ select count(*) filter (where h.event_type = 'UserCreated' and now.active is dis
 # Whose `active` was false and then taken away: that too lets them in again, though the entry is an AttributeChanged.
 UNASSIGNED = """
 select v.from_position
-  from resource_versions v
+  from resource_states v
  where v.tenant_id = %(tenant)s
    and v.type = 'User'
    and v.active is null
    and v.from_position > %(first)s
    and v.from_position <= %(last)s
    and v.from_position > v.created_position
-   and exists (select from resource_versions b
+   and exists (select from resource_states b
                 where b.tenant_id = v.tenant_id
                   and b.id = v.id
                   and b.to_position = v.from_position

@@ -39,14 +39,16 @@ select u.created_position, u.id::text, u.document, u.active is distinct from fal
          where e.tenant_id = u.tenant_id and e.subject_id = u.id and e.position <= %(last)s
          order by e.position desc
          limit 1),
-       (select array_agg(o.id::text order by o.created_position)
-          from resource_versions o
-         where o.tenant_id = u.tenant_id
-           and o.external_id_key = u.external_id_key
-           and o.type = 'User'
-           and o.id <> u.id
-           and o.from_position <= %(last)s
-           and o.to_position > %(last)s),
+       (select array_agg(o.id::text order by o.from_position)
+          from names own
+          join names o on o.tenant_id = own.tenant_id and o.key = own.key and o.kind = own.kind
+                      and o.resource = own.resource and o.id <> own.id and o.from_position <= %(last)s
+                      and (o.to_position is null or o.to_position > %(last)s)
+         where own.tenant_id = u.tenant_id
+           and own.id = u.id
+           and own.kind = 'externalId'
+           and own.from_position <= %(last)s
+           and (own.to_position is null or own.to_position > %(last)s)),
        (select s.others::text[] from shared_mails s where s.id = u.id)
   from users_at(%(tenant)s, %(last)s) u
  where u.resource_type = 'User'
@@ -57,7 +59,7 @@ select u.created_position, u.id::text, u.document, u.active is distinct from fal
 _OF_THE_GONE = """
 select count(*)
   from memberships_at(%(tenant)s, %(last)s) m
- where not exists (select from resource_versions v
+ where not exists (select from resource_states v
                     where v.tenant_id = m.tenant_id
                       and v.id = m.member_id
                       and v.from_position <= %(last)s

@@ -16,7 +16,7 @@ select u.created_position, u.id::text, u.active, u.document, u.from_position,
        (select count(*) from memberships_at(%(tenant)s, %(last)s) m where m.member_id = u.id)
   from (select distinct on (v.created_position)
                v.created_position, v.id, v.active, v.document, v.from_position, v.to_position
-          from resource_versions v
+          from resource_states v
          where v.tenant_id = %(tenant)s
            and v.type = 'User'
            and v.created_position > %(after)s

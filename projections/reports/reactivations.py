@@ -22,6 +22,7 @@ select e.position, e.event_type, e.subject_id::text, o.earlier, o.kinds
                                    and n.key = own.key
                                    and n.kind = own.kind
                                    and n.resource = 'users'
+                                   and n.kind in ('userName', 'externalId')
                                    and n.id <> own.id
                                    and n.from_position < own.from_position
                       where own.tenant_id = e.tenant_id
