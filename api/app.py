@@ -39,6 +39,7 @@ def create_app(service: Service, pass_on_lines: Callable[[], None]) -> Litestar:
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         await service.queries.open()
         service.reading.open()
+        service.streaming.open()
         service.granting.open()
         endless = (refusals.run(), uses.run(), _every(_LINES_S, pass_on_lines))
         tasks = [asyncio.create_task(each) for each in endless]

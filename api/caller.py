@@ -8,6 +8,7 @@ from time import monotonic
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from api.rates import Bucket, TokenRates
 from domain.declarations import read_declarations, resource_types
@@ -92,10 +93,9 @@ class Callers:
             vault = self._vaults[tenant_id, key_id] = Vault.open(tenant_id, key_id, bytes(wrapped), self._keys)
         tenant = Tenant(TenantId(tenant_id), slug, origin, msgspec.convert(settings, Settings))
         types = STANDARD if revision == 0 else await self._declared(tenant_id, revision)
+        read_as = replace(PROFILES[profile], reads_manager_id=tenant.settings.manager_id_as_value)
         scopes_held, bucket = frozenset(scopes), self._rates.of(tenant, token_id)
-        caller = Caller(
-            tenant, types, vault, token_id, label, scopes_held, PROFILES[profile], expires_at, user_id, bucket
-        )
+        caller = Caller(tenant, types, vault, token_id, label, scopes_held, read_as, expires_at, user_id, bucket)
         self._known[slug, secret] = (started + REUSE_S, caller)
         self.used[tenant_id, token_id] = datetime.now(UTC)
         while len(self._known) > _REMEMBERED:

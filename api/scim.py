@@ -12,6 +12,7 @@ from litestar.types import Receive, Scope, Send
 
 from api import bulk, discovery, groups, listing, users
 from api.answers import error_answer
+from api.caller import Caller
 from api.exchange import Answer, ClientGone, Exchange
 from api.query import parameters, selection
 from api.refusals import Refusals
@@ -117,6 +118,7 @@ class Scim:
         exchange.caller = await self._service.callers.identify(slug, exchange.headers.get(b"authorization"))
         if exchange.caller.bucket is not None:
             await exchange.caller.bucket.turn()
+        rest = _spelled(exchange.caller, rest)
         self._authorise(exchange, rest)
         if version != "v2":
             raise UnsupportedVersion
@@ -196,7 +198,9 @@ class Scim:
             return discovery.resource_types(exchange, base, name)
         if endpoint == "Schemas":
             return discovery.schemas(exchange, base, name)
-        raise NoSuchResource  # Below /ServiceProviderConfig, which itself was answered without a token.
+        if name is not None:
+            raise NoSuchResource
+        return discovery.service_provider_config(self._service, exchange, exchange.authenticated.tenant.slug)
 
     def _account(self, exchange: Exchange, answer: Answer) -> None:
         """One metric, one log line: ids and routes, never names, bodies or query strings."""
@@ -217,6 +221,15 @@ class Scim:
             answer.status,
             elapsed_us,
         )
+
+
+def _spelled(caller: Caller, rest: list[str]) -> list[str]:
+    """The path below the base, its endpoint in the letter case it has, where the tenant takes any (RX-33)."""
+    if not rest or not caller.tenant.settings.endpoints_any_case:
+        return rest
+    asked = rest[0].lower()
+    known = (*caller.types.by_endpoint, *_READ_ONLY, "Me", "Bulk")
+    return [next((name for name in known if name.lower() == asked), rest[0]), *rest[1:]]
 
 
 def _wanted(exchange: Exchange, resource_type: ResourceType) -> Selection | None:

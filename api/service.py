@@ -49,6 +49,8 @@ class Service:
         self.health = HealthCheck(database_url)
         self.writer = Writer(database_url, on_batch=self.metrics.batch)
         self.reading = Pool(database_url, "scim-ledger questions", connections=4)
+        # Whoever takes a long answer slowly holds a connection meanwhile, and shall not keep others from asking.
+        self.streaming = Pool(database_url, "scim-ledger reports", connections=4)
         self.granting = Pool(database_url, "scim-ledger grants", connections=2)
         self.callers = Callers(self.lookups, keys, config.workers)
         self.turns = Turns()
@@ -106,10 +108,10 @@ class Service:
             raise Unreachable("the database cannot be reached, or does not answer in time") from None
 
     async def stream(self, caller: Caller, tell: Callable[[Reader], Iterator[bytes]]) -> AsyncGenerator[bytes, None]:
-        """Yield a long answer piece by piece as it is made: in threads, on one connection of the auditors' pool."""
+        """Yield a long answer piece by piece as it is made: in threads, on one connection of a pool of its own."""
 
         def pieces() -> Generator[bytes, None, None]:
-            with self.reading.connection() as connection:
+            with self.streaming.connection() as connection:
                 yield from tell(Reader(connection, caller.tenant, caller.vault))
 
         told = _gathered(pieces())
@@ -126,6 +128,7 @@ class Service:
         await self.lookups.close()
         await self.queries.close()
         self.reading.close()
+        self.streaming.close()
         self.granting.close()
 
 

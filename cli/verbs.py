@@ -99,7 +99,8 @@ def set_(
     Args:
         slug: The tenant's name.
         setting: group_names_unique (true or false), group_answer_members_max (a number), repost_inactive (refuse
-            or reactivate), token_requests_per_second (of each token; 0 for no limit).
+            or reactivate), manager_id_as_value and endpoints_any_case (true or false), token_requests_per_second (of
+            each token; 0 for no limit).
         value: What it is to be.
     """
     from cli.connect import open_tenant

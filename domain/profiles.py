@@ -17,6 +17,7 @@ class Profile(Struct, frozen=True):
     validator need; otherwise 400 noTarget as the RFC says (DEC-18).
     drops_valueless: an element that lost its `value` is dropped, which is what Entra means; otherwise it
     stays with what is left of it (DEC-10).
+    reads_manager_id: `managerId` in a reference is its `value`; a tenant's setting (RX-15).
     """
 
     name: str
@@ -24,6 +25,7 @@ class Profile(Struct, frozen=True):
     keeps_first_primary: bool
     replace_creates: bool
     drops_valueless: bool
+    reads_manager_id: bool = False
 
 
 LENIENT = Profile("lenient", ignores_unknown=True, keeps_first_primary=True, replace_creates=True, drops_valueless=True)
@@ -67,6 +69,7 @@ VALUELESS_DROPPED = "valueless_dropped"
 REPLACE_CREATED = "replace_created"
 UNQUALIFIED_EXTENSION = "unqualified_extension"
 UNDECLARED_EXTENSION = "undeclared_extension"
+MANAGER_ID = "manager_id"
 
 QUIRKS = {
     quirk.name: quirk
@@ -112,6 +115,12 @@ QUIRKS = {
         Quirk(UNKNOWN_SCHEMA, "RX-10", "Entra, 2025-02", "URIs in `schemas` that we do not know are dropped"),
         Quirk(MISSING_SCHEMAS, "RX-11", "authentik, 2025", "no `schemas`: the endpoint implies it"),
         Quirk(SCIM_1_SCHEMA, "RX-12", "OneLogin, 2025", "urn:scim:schemas:core:1.0 counts as the core schema"),
+        Quirk(
+            MANAGER_ID,
+            "RX-15",
+            "OneLogin templates",
+            "SCIM 1.1's `managerId`: the manager's `value`, where the tenant wants it read so",
+        ),
         Quirk(
             UNDECLARED_EXTENSION,
             "RX-12",

@@ -17,6 +17,7 @@ ELEMENTS_MAX = 1_000  # Of one multi-valued attribute; members are kept elsewher
 NAMES_MAX = 50  # How many ignored names one request may leave in its cause.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}", re.ASCII)
+_MANAGER_ID = "managerid"
 _BOOLEANS = {"true": True, "false": False}
 _LITERAL = re.compile(r"\[.*", re.DOTALL)
 
@@ -107,7 +108,7 @@ class Reader:
         subs = attribute.subs
         read: JsonObject = {}
         for name, part in value.items():
-            sub = subs.get(name.lower())
+            sub = subs.get(name.lower()) or self._by_old_name(attribute, name, value)
             if sub is None:
                 self.unknown(f"{attribute.name}.{name}")
             elif sub.mutability == "readOnly":
@@ -122,6 +123,15 @@ class Reader:
         if attribute.refers_to and "$ref" in read and is_id(str(read.get("value"))):
             del read["$ref"]  # Of one of ours: answers say it (VT-03).
         return read
+
+    def _by_old_name(self, attribute: Attribute, name: str, value: JsonObject) -> Attribute | None:
+        """The sub-attribute that SCIM 1.1 called so, where the tenant wants it read (RX-15)."""
+        if not self.profile.reads_manager_id or not attribute.refers_to or name.lower() != _MANAGER_ID:
+            return None
+        if any(each.lower() == "value" for each in value):
+            return None  # What has its name today counts.
+        self.quirk(profiles.MANAGER_ID)
+        return attribute.value
 
     def elements(self, attribute: Attribute, value: Any) -> list[Any]:
         """The elements of a multi-valued attribute, without nulls, empty objects and duplicates."""

@@ -24,6 +24,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         100  # DEC-20: a PATCHed group with more members is answered 204.
     )
     repost_inactive: Literal["refuse", "reactivate"] = "refuse"  # A POST of somebody who is there, but inactive.
+    manager_id_as_value: bool = False  # RX-15: SCIM 1.1's managerId in templates that were never renewed.
+    endpoints_any_case: bool = False  # RX-33: /users for /Users.
     token_requests_per_second: Annotated[int, Meta(ge=0, le=1_000_000)] = 0  # Of each token; 0 is no limit.
 
     def __post_init__(self) -> None:

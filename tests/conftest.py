@@ -19,6 +19,7 @@ import pytest
 from msgspec import Struct
 from psycopg import sql
 
+from bench.simulator.personnel import write_personnel_csv
 from bench.simulator.simulation import Simulated, simulate
 from ledger.account import account_for
 from ledger.entry import Tenant
@@ -208,6 +209,14 @@ def throw_away_service() -> Iterator[Service]:
     yield started
     started.stop()
     drop_folder(folder)
+
+
+@pytest.fixture(scope="session")
+def personnel(simulated: Simulated, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of terminations that the simulated company's Personnel exports."""
+    path = tmp_path_factory.mktemp("personnel") / "terminations.csv"
+    write_personnel_csv(simulated.personnel.rows, path)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,11 @@
 """The questions that admins and auditors were seen asking, each answered by one command.
 
 The ledger is the simulated one. What has to be in an answer is taken from the story that was played, never from the
-ledger. How long after the end of an employment somebody was disabled takes a file of Personnel's and is a report.
+ledger.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -19,9 +20,11 @@ from ledger.vault import Keys, Vault
 from projections.words import when
 from tests.conftest import Database
 
+PERSONNEL = "{personnel}"  # In a command line: the file that Personnel exports.
+
 
 class Asked(Struct, frozen=True):
-    """A command line, after the tenant; and what its answer has to say."""
+    """A command line, without the tenant; and what its answer has to say."""
 
     command: tuple[str, ...]
     says: list[str]
@@ -104,6 +107,20 @@ def why_did_delete_never_arrive(simulated: Simulated, reader: Reader) -> Asked:
     return Asked(("why", user_id), [*told, *by_request(disabling(situation), "Deactivated")])
 
 
+def how_long_from_termination_to_disable(simulated: Simulated, reader: Reader) -> Asked:
+    (line, *_) = [row for row in simulated.personnel.rows if row.kind == "disabled_late"]
+    (situation,) = [each for each in simulated.truth.leavers() if employee_of(simulated, each) == line.employee_id]
+    gone = disabling(situation)
+    hours = round((gone.at - line.terminated_at).total_seconds() / 3_600, 2)
+    told = [line.employee_id, f",{hours},", "disabled late", gone.request_id]
+    return Asked(("report", "leavers", "--hr-file", PERSONNEL), told)
+
+
+def employee_of(simulated: Simulated, situation: Situation) -> str:
+    """The number under which Personnel knows whom a situation is about."""
+    return simulated.company.person(situation.who).employee_id
+
+
 def why_was_the_user_recreated(simulated: Simulated, reader: Reader) -> Asked:
     situation, _ = planted(simulated, "recreated_external_id")
     person = simulated.company.person(situation.who)
@@ -175,6 +192,7 @@ QUESTIONS: list[Callable[[Simulated, Reader], Asked]] = [
     which_group_removal_caused_it,
     why_is_a_terminated_user_still_active,
     why_did_delete_never_arrive,
+    how_long_from_termination_to_disable,
     why_was_the_user_recreated,
     why_does_an_update_keep_failing_with_409,
     why_did_a_reenabled_user_lose_groups,
@@ -190,6 +208,7 @@ QUESTIONS: list[Callable[[Simulated, Reader], Asked]] = [
 def test_one_command_answers(
     question: Callable[[Simulated, Reader], Asked],
     simulated: Simulated,
+    personnel: Path,
     postgres: Database,
     keys: Keys,
     capsys: pytest.CaptureFixture[str],
@@ -197,7 +216,7 @@ def test_one_command_answers(
     with psycopg.connect(postgres.app_url, autocommit=True) as connection:
         vault = Vault.load(connection, simulated.tenant.tenant_id, keys)
         asked = question(simulated, Reader(connection, simulated.tenant, vault))
-    verb, *rest = asked.command
+    verb, *rest = (str(personnel) if part == PERSONNEL else part for part in asked.command)
     where = ("--database-url", postgres.app_url, "--keys", str(keys.folder))
     assert run([verb, simulated.tenant.slug, *rest, *where]) == 0
     told = " ".join(capsys.readouterr().out.split())

@@ -8,7 +8,6 @@ import psycopg
 import pytest
 from reporting import listed
 
-from bench.simulator.personnel import write_personnel_csv
 from bench.simulator.simulation import Simulated
 from ledger.reader import Reader
 from ledger.vault import Keys, Vault
@@ -74,14 +73,6 @@ def test_every_membership_is_listed(reader: Reader, simulated: Simulated) -> Non
     one = listed(reader, "group-membership", Asked(as_of=truth.size - 1), group="domain admins")
     assert not one.contradictions and one.rows
     assert one.rows == [row for row in found.rows if row["group"] == "Domain Admins"]
-
-
-@pytest.fixture(scope="module")
-def personnel(simulated: Simulated, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file that Personnel exports."""
-    path = tmp_path_factory.mktemp("personnel") / "terminations.csv"
-    write_personnel_csv(simulated.personnel.rows, path)
-    return path
 
 
 def test_leavers_are_as_late_as_the_story_says(reader: Reader, simulated: Simulated, personnel: Path) -> None:
