@@ -31,7 +31,7 @@ _RESERVED = frozenset(
     (
         "users", "groups", "me", "bulk", "schemas", "resourcetypes", "serviceproviderconfig", "requests", "tokens",
         "tenant", "tenants", "settings", "reports", "exports", "ledger", "subjects", "keys", "checkpoints", "log",
-        "secrets", "events", "clients", "oauth", "v1", "v2",
+        "secrets", "events", "clients", "imports", "oauth", "v1", "v2",
     )
 )  # fmt: skip
 

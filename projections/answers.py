@@ -228,8 +228,11 @@ def _by_entries(reader: Reader, asked: str) -> Candidate | None:
     return None if own is None else Candidate(own.stream.partition("/")[0], subject_id, False, [Match("id")])
 
 
+_NO_RESOURCES = ("requests/", "tokens/", "clients/", "imports/", "reports/")
+
+
 def _is_resources(entry: Entry) -> bool:
-    return not entry.stream.startswith(("requests/", "tokens/", "clients/"))
+    return not entry.stream.startswith(_NO_RESOURCES)
 
 
 def _told(reader: Reader, candidate: Candidate, count: int, before: int, size: int) -> Told:

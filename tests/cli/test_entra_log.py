@@ -85,6 +85,8 @@ def test_an_export_is_taken_in_and_compared(say: Say, client: Client, tmp_path: 
     assert "3 rows" in said.out and "2 of them are about requests recorded here" in said.out
     told = json.loads(say("entra-log", "import", client.slug, str(paths[0]), "--json").out)
     assert (told["rows"], told["rows_new"], told["rows_joined"]) == (3, 0, 2)
+    for verb in ("why", "history", "show"):  # An import is an entry, and nobody.
+        assert say(verb, client.slug, told["import_id"]).status == 3
     compared = say("entra-log", "unmatched", client.slug)
     assert "1 skipped there" in compared.out and "NotEffectivelyEntitled" in compared.out
     assert json.loads(say("entra-log", "unmatched", client.slug, "--json").out)["joined"] == 2
