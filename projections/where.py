@@ -36,6 +36,7 @@ from domain.expressions import (
 from domain.ids import is_id
 from domain.schemas import USER
 from domain.search import search_term
+from domain.sorting import SORTED_CHARACTERS
 from projections.directory import equality_key
 from projections.places import TEXTUAL, Condition, Parameters, Places, Value, Values, joined
 
@@ -229,6 +230,9 @@ class _Translation:
                 return f"r.search_terms @> {self.parameters.bind([term], 'bigint[]')}"
             case Comparison(_, "eq"):
                 return self._below(expression)
+            case Comparison(place, "sw", str() as literal) if self._has_sorted_name(place):
+                begin = self.parameters.bind(literal[:SORTED_CHARACTERS], "text")
+                return f"starts_with(r.user_name_sorted, {begin})"  # A range of its index.
             case Within(_, inner):
                 return self._implied(inner)
             case And(terms):
@@ -247,6 +251,9 @@ class _Translation:
 
     def _has_terms(self, place: Place) -> bool:
         return not self.parameters.tables.then and self.places.in_document(place) and place.leaf.type != "boolean"
+
+    def _has_sorted_name(self, place: Place) -> bool:
+        return self.resource_type.name == USER.name and place.path == "userName"
 
     def _reach(self, expression: Expression) -> _Reach:
         match expression:

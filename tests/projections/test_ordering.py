@@ -14,6 +14,7 @@ from peopling import BASE, Directory, Json, Made
 
 from domain.attributes import Attribute, ResourceType, Schema
 from domain.errors import InvalidValue, TooMany
+from domain.filters import parse_filter
 from domain.schemas import COMMON, ENTERPRISE_USER, GROUP, USER, USER_SCHEMA
 from domain.search import search_document
 from domain.sorting import SORTED_CHARACTERS, in_order, read_sort
@@ -240,6 +241,17 @@ def test_a_page_reads_its_own_rows_only(
     assert scan["Actual Rows"] == 101
     assert scan.get("Rows Removed by Filter", 0) == 0
     assert not any(node["Node Type"].endswith("Sort") and node["Actual Rows"] > 101 for node in nodes)
+
+
+def test_names_that_begin_so_come_from_an_index(crowd: psycopg.Connection[Any]) -> None:
+    """LQ-07: `sw` on userName reads the names that begin so, and no others; also beside another condition."""
+    for text in ('userName sw "ABC"', 'userName sw "abc" and not (title pr)'):
+        asked = Question(900_013, (USER,), parse_filter(text, (USER,)), None, "")
+        statement, parameters = select_page(asked, None, offset=0, count=101)
+        (plan,) = crowd.execute(f"explain (analyze, format json, timing off) {statement}", parameters).fetchone() or ()
+        (scan,) = [node for node in _nodes(plan[0]["Plan"]) if node.get("Relation Name") == "users"]
+        assert scan["Index Name"] == "users_by_name_sorted"
+        assert 0 < scan["Actual Rows"] < 30 and scan.get("Rows Removed by Filter", 0) == 0
 
 
 def test_a_list_that_takes_too_long_is_refused(fresh_database: Any) -> None:
