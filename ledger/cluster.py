@@ -15,7 +15,7 @@ SUPERUSER = "scim_ledger"
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    "max_connections": "60",
+    "max_connections": "200",  # A worker opens thirty at most, when everything is asked at once.
     "shared_buffers": "256MB",
     "fsync": "on",
     "synchronous_commit": "on",

@@ -134,7 +134,7 @@ def test_an_ordinary_server_is_durable(data_folder: Path) -> None:
         "max_wal_size": "4GB",
         "wal_buffers": "16MB",
         "checkpoint_timeout": "15min",
-        "max_connections": "60",
+        "max_connections": "200",
         "jit": "off",
         "listen_addresses": "",
         "server_encoding": "UTF8",
