@@ -1,5 +1,6 @@
 """The embedded server's own folder: how it is made, and the settings it always runs with."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -12,11 +13,27 @@ from ledger.server_errors import DataFolderUnusable, ServerFailed, WrongMajorVer
 
 SUPERUSER = "scim_ledger"
 
+
+def memory_bytes() -> int:
+    """How much memory this process may use: the machine's, or less in a container."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+    except OSError:
+        return machine
+    return min(machine, int(limit)) if limit.isdigit() else machine
+
+
+def shared_buffers_mib(memory: int) -> int:
+    """An eighth of the memory, but 128 MiB at least and 1 GiB at most: a small machine has other uses for it."""
+    return min(1024, max(128, memory // 8 // 2**20))
+
+
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "max_connections": "200",  # A worker opens thirty at most, when everything is asked at once.
-    "shared_buffers": "256MB",
+    "shared_buffers": f"{shared_buffers_mib(memory_bytes())}MB",
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",

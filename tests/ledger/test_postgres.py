@@ -16,6 +16,7 @@ import pytest
 
 from ledger.account import account_for
 from ledger.binaries import DEBIAN, find_binaries
+from ledger.cluster import memory_bytes, shared_buffers_mib
 from ledger.postgres import (
     DataFolderInUse,
     DataFolderUnusable,
@@ -123,6 +124,11 @@ def test_what_was_written_is_there_after_stop_and_start(data_folder: Path) -> No
     server.stop()
 
 
+@pytest.mark.parametrize(("memory_gib", "mib"), [(0.5, 128), (2, 256), (4, 512), (24, 1024)])
+def test_buffers_take_an_eighth_of_the_memory(memory_gib: float, mib: int) -> None:
+    assert shared_buffers_mib(int(memory_gib * 2**30)) == mib
+
+
 def test_an_ordinary_server_is_durable(data_folder: Path) -> None:
     """Without the tests' variable everything that is acknowledged is on disk, and pages have checksums."""
     wanted = {
@@ -130,7 +136,6 @@ def test_an_ordinary_server_is_durable(data_folder: Path) -> None:
         "synchronous_commit": "on",
         "full_page_writes": "on",
         "data_checksums": "on",
-        "shared_buffers": "256MB",
         "max_wal_size": "4GB",
         "wal_buffers": "16MB",
         "checkpoint_timeout": "15min",
@@ -144,6 +149,10 @@ def test_an_ordinary_server_is_durable(data_folder: Path) -> None:
         found = {
             name: (connection.execute("select current_setting(%s)", (name,)).fetchone() or "")[0] for name in wanted
         }
+        (pages,) = (
+            connection.execute("select setting::int from pg_settings where name = 'shared_buffers'").fetchone() or ()
+        )
+        assert pages * 8192 == shared_buffers_mib(memory_bytes()) * 2**20
         in_order = connection.execute("select array_agg(x order by x) from unnest('{a,B,ä,Z}'::text[]) x")
         assert in_order.fetchone() == (["B", "Z", "a", "ä"],), "sorted by code point, as on every machine"
     server.stop()
