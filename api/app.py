@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
-from litestar import Litestar, asgi
+from litestar import HttpMethod, Litestar, Response, asgi, route
 from litestar.enums import ScopeType
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import Receive, Scope, Send
 
 from api.audit import AUDIT_HANDLERS
@@ -66,14 +67,12 @@ def create_app(service: Service, pass_on_lines: Callable[[], None]) -> Litestar:
             else:
                 await super().__call__(scope, receive, send)
 
+    handlers = [*OPERATIONS, *AUDIT_HANDLERS, *SCHEMA_HANDLERS, *REPORT_HANDLERS, take_in]
     app = Front(
         route_handlers=[
             scim_mount,
-            *OPERATIONS,
-            *AUDIT_HANDLERS,
-            *SCHEMA_HANDLERS,
-            *REPORT_HANDLERS,
-            take_in,
+            *_options(handlers),
+            *handlers,
             token_endpoint(service),
             schema_endpoint(service.config.public_url),
         ],
@@ -85,6 +84,25 @@ def create_app(service: Service, pass_on_lines: Callable[[], None]) -> Litestar:
     )
     app.state.service = service
     return app
+
+
+def _options(handlers: Iterable[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
+    """Return what answers OPTIONS where several handlers share a path: Litestar would name the first one's method."""
+    methods: dict[str, list[str]] = {}
+    for handler in handlers:
+        for path in handler.paths:
+            methods.setdefault(path, []).extend(map(str, handler.http_methods))
+    return [_options_of(path, found) for path, found in methods.items() if len(found) > 1]
+
+
+def _options_of(path: str, methods: list[str]) -> HTTPRouteHandler:
+    allow = ", ".join(sorted([*methods, "OPTIONS"]))
+
+    @route(path, http_method=HttpMethod.OPTIONS, status_code=204)
+    async def options() -> Response[None]:
+        return Response(None, status_code=204, headers={"Allow": allow})
+
+    return options
 
 
 async def _every(seconds: float, do: Callable[[], None]) -> None:

@@ -118,7 +118,7 @@ async def runs(request: Asked, slug: str) -> Response[bytes]:
             reader,
             count=_count(request),
             before=_number(asked.get("before"), "before"),
-            client=_text(asked.get("client"), "client"),
+            client=_named(asked.get("client"), "client"),
             since=moment(asked.get("since"), "since"),
             until=moment(asked.get("until"), "until"),
         )
@@ -248,6 +248,12 @@ def _text(text: str | None, name: str) -> str | None:
     if text is not None and (len(text) > 1_024 or "\0" in text):
         raise InvalidValue(f"{name} is a text of at most 1,024 characters")
     return text
+
+
+def _named(text: str | None, name: str) -> str | None:
+    if text == "":
+        raise InvalidValue(f"{name} names nobody: leave it out for all")
+    return _text(text, name)
 
 
 def _count(request: Asked) -> int:

@@ -19,6 +19,7 @@ from ledger.single import append
 from projections.entra_import import Imported, import_export
 from projections.files import BadFile
 
+_NO_FORM = "the body is no multipart/form-data that can be read"
 BODY_BYTES_MAX = 256 * 1024 * 1024  # Some hundred thousand rows; a portal's export has 100,000 at most.
 _IMPORT_S = 600.0
 _FILES_MAX = 8
@@ -72,4 +73,6 @@ async def _files(request: Asked) -> list[BinaryIO]:
     except HTTPException as error:
         if error.status_code == PayloadTooLarge.status:
             raise PayloadTooLarge(f"an export may have {BODY_BYTES_MAX} bytes at most") from None
-        raise InvalidValue("the body is no multipart/form-data that can be read") from None
+        raise InvalidValue(_NO_FORM) from None
+    except UnicodeDecodeError:  # A part's name: Litestar takes it for UTF-8.
+        raise InvalidValue(_NO_FORM) from None

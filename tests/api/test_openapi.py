@@ -126,3 +126,13 @@ def test_refusals_are_described_with_every_reason() -> None:
             assert {"413", "415"} <= set(operation["responses"]), path
         for status, response in operation["responses"].items():
             assert status not in ("401", "503") or path == "/readyz" or response["headers"]
+
+
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [("schemas", "GET, OPTIONS, POST"), ("schemas/x", "GET, OPTIONS, PUT"), ("entra-log", "GET, OPTIONS, POST"),
+     ("reports/leavers", "GET, OPTIONS, POST"), ("log", "GET, OPTIONS")],
+)  # fmt: skip
+def test_options_name_every_method(lenient: Speaker, path: str, allow: str) -> None:
+    answer = lenient.audit.options(f"/{path}")
+    assert (answer.status_code, answer.headers["allow"]) == (204, allow)

@@ -119,7 +119,10 @@ def test_an_export_comes_over_http_to_who_may_bring_it(
     again = httpx.post(url, files=files, headers=headers, timeout=30)
     assert (again.status_code, again.json()["rows"]) == (200, 3)
 
+    form = headers | {"Content-Type": "multipart/form-data; boundary=b"}
+    part = b'--b\r\nContent-Disposition: form-data; name="\xc3"; filename="x"\r\n\r\n[]\r\n--b--\r\n'
     refused = [
+        (400, {"content": part, "headers": form}, "no multipart/form-data that can be read"),
         (400, {"content": b"[1]", "headers": headers}, "file 1: row 1 is no JSON object"),
         (400, {"data": {"a": "b"}, "files": files, "headers": headers}, "send 1 to 8 files, and nothing besides them"),
         (403, {"content": b"[]", "headers": {"Authorization": f"Bearer {client.audit_token}"}}, "scope admin"),
@@ -128,9 +131,9 @@ def test_an_export_comes_over_http_to_who_may_bring_it(
         answer = httpx.post(url, timeout=30, **sent)  # type: ignore[arg-type]
         assert answer.status_code == status and sentence in answer.json()["error"]
     assert httpx.post(url, content=b"[]", timeout=30).status_code == 401
-    log = client.api.get("/log", params={"count": 5}).json()["records"][::-1]
-    assert [each["status"] for each in log] == ["success"] * 2 + ["failure"] * 3
-    assert [each["http_status"] for each in log] == [200, 200, 400, 400, 403]
+    log = client.api.get("/log", params={"count": 6}).json()["records"][::-1]
+    assert [each["status"] for each in log] == ["success"] * 2 + ["failure"] * 4
+    assert [each["http_status"] for each in log] == [200, 200, 400, 400, 400, 403]
     assert {each["path"] for each in log} == {f"/api/{client.slug}/entra-log"}
 
     told = client.api.get("/entra-log", params={"subject": "ada@contoso.example"}).json()
