@@ -113,6 +113,7 @@ def company(postgres: Database, simulated: Simulated, keys: Keys) -> Iterator[Re
         catch_up(reader)
         connection.execute("vacuum analyze resource_versions")
         connection.execute("vacuum analyze memberships")
+        connection.execute("vacuum analyze names")
         yield reader
 
 
