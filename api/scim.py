@@ -34,8 +34,10 @@ from ledger.writer import ClocksDisagree, QueueFull, Unreachable
 
 _VERSION = re.compile(r"v\d+", re.IGNORECASE)
 _RETRY_AFTER_S = 2
-# Named in metrics and log lines; all others are "other".
-_ROUTES = {"users": "Users", "groups": "Groups", "me": "Me", "bulk": "Bulk"}
+# How endpoints are named in metrics and log lines, those of tenants' own types and unknown ones as "other".
+_ROUTES = {name.lower(): (f"/{name}", f"/{name}/{{id}}") for name in ("Users", "Groups", "Bulk")}
+_ROUTES["me"] = ("/Me", "/Me")
+_OTHER = ("/other", "/other/{id}")
 _READ_ONLY = ("ServiceProviderConfig", "ResourceTypes", "Schemas")
 _READING = ("GET", "HEAD")
 _KNOWN_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"))
@@ -205,9 +207,7 @@ class Scim:
     def _account(self, exchange: Exchange, answer: Answer) -> None:
         """One metric, one log line: ids and routes, never names, bodies or query strings."""
         elapsed_us = exchange.elapsed_us()
-        segments = exchange.segments
-        route = next((_ROUTES[part.lower()] for part in segments[1:3] if part.lower() in _ROUTES), "other")
-        route = f"/{route}/{{id}}" if exchange.target and route != "Me" else f"/{route}"
+        route = _route(exchange.segments)[exchange.target is not None]
         self._service.metrics.request(route, exchange.method, answer.status, elapsed_us)
         caller = exchange.caller
         self._service.access(
@@ -221,6 +221,14 @@ class Scim:
             answer.status,
             elapsed_us,
         )
+
+
+def _route(segments: list[str]) -> tuple[str, str]:
+    """An endpoint's name, without and with an id after it. It comes second, or third after the version."""
+    for segment in segments[1:3]:
+        if (found := _ROUTES.get(segment.lower())) is not None:
+            return found
+    return _OTHER
 
 
 def _spelled(caller: Caller, rest: list[str]) -> list[str]:

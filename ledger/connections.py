@@ -11,10 +11,10 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import ConnectionPool
 
-# Statements on these connections are planned once, for tables of any size: index or nothing.
-_SETTINGS = (
-    "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off; "
-    "set plan_cache_mode = force_generic_plan; set timezone = 'UTC'; "
+# Statements on kept connections are planned once, for tables of any size: the key's index or nothing.
+KEPT_SETTINGS = (
+    "set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off; set enable_mergejoin = off; "
+    "set jit = off; set plan_cache_mode = force_generic_plan; set timezone = 'UTC'; "
     # Under the tenant's lock a call has to see what was committed while it waited.
     "set default_transaction_isolation = 'read committed'"
 )
@@ -85,7 +85,7 @@ class KeptConnection:
         connection = await AsyncConnection.connect(
             self._url, autocommit=True, prepare_threshold=0, connect_timeout=5, application_name=self._name
         )
-        await connection.execute(_SETTINGS, prepare=False)
+        await connection.execute(KEPT_SETTINGS, prepare=False)
         self.backend_pid = connection.info.backend_pid
         self._connection = connection
         return connection

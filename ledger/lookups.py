@@ -128,8 +128,8 @@ _USER = f"r.resource_type, {_RESOURCE}, b.ids, b.documents, b.nested"
 _AND_GROUPS = (
     "left join lateral (select array_agg(g.id::text order by g.created_position), "
     "array_agg(g.document order by g.created_position), "
-    "bool_or(exists(select from memberships a "
-    "where a.tenant_id = g.tenant_id and a.member_id = g.id and a.to_position is null)) "
+    "bool_or((select true from memberships a "
+    "where a.tenant_id = g.tenant_id and a.member_id = g.id and a.to_position is null limit 1)) "
     "from memberships m join groups g on g.tenant_id = m.tenant_id and g.id = m.group_id "
     "where m.tenant_id = r.tenant_id and m.member_id = r.id and m.to_position is null"
     ") b(ids, documents, nested) on true"
@@ -138,7 +138,7 @@ _GROUP = f"{_RESOURCE}, r.attribute_version, r.member_count"
 _BY_ID = "from unnest($1::integer[], $2::uuid[]) k(tenant_id, key)"
 _BY_HASH = "from unnest($1::integer[], $2::bytea[]) k(tenant_id, key)"
 
-_QUERIES: dict[str, tuple[str, Sequence[Callable[[Any], Any]]]] = {
+QUERIES: dict[str, tuple[str, Sequence[Callable[[Any], Any]]]] = {
     "user": (
         f"select k.tenant_id, k.key::text, {_USER} {_BY_ID} "
         f"join users r on r.tenant_id = k.tenant_id and r.id = k.key {_AND_GROUPS}",
@@ -180,11 +180,11 @@ _QUERIES: dict[str, tuple[str, Sequence[Callable[[Any], Any]]]] = {
     # condition: on a small table the partial index for lists would be as good as the key, and the plan then stays.
     "edge": (
         "select k.tenant_id, k.grp::text, k.member::text, "
-        "exists(select from memberships m where m.tenant_id = k.tenant_id and m.group_id = k.grp "
-        "and m.member_id = k.member and m.to_position is null), "
+        "(select true from memberships m where m.tenant_id = k.tenant_id and m.group_id = k.grp "
+        "and m.member_id = k.member and m.to_position is null limit 1) is not null, "
         "coalesce((select u.resource_type from users u where u.tenant_id = k.tenant_id and u.id = k.member) = 'User', "
         "false), "
-        "exists(select from groups g where g.tenant_id = k.tenant_id and g.id = k.member) "
+        "(select true from groups g where g.tenant_id = k.tenant_id and g.id = k.member limit 1) is not null "
         "from unnest($1::integer[], $2::uuid[], $3::uuid[]) k(tenant_id, grp, member)",
         (integers, uuids, uuids),
     ),
@@ -243,8 +243,8 @@ class Lookups:
     """Every point read of a request."""
 
     def __init__(self, database_url: str) -> None:
-        self._connections = {name: KeptConnection(database_url, f"scim-ledger {name}") for name in _QUERIES}
-        self._lanes = {name: Lane(self._connections[name], *query) for name, query in _QUERIES.items()}
+        self._connections = {name: KeptConnection(database_url, f"scim-ledger {name}") for name in QUERIES}
+        self._lanes = {name: Lane(self._connections[name], *query) for name, query in QUERIES.items()}
         self._token = self._lanes["token"]
 
     async def user(self, tenant_id: int, user_id: str, kind: str = USER) -> StoredResource | None:

@@ -235,11 +235,16 @@ select {", ".join(f"r.{name}" for name in RUN_COLUMNS)}
                       order by first_position desc
                       limit 1) r
 """  # noqa: S608  # Columns of ours.
+# One index probe each: a limit keeps any planner from reading all that a long run has touched.
 _TOUCHED = """
-select client_id, subject_id::text
-  from run_subjects
- where tenant_id = %(tenant)s
-   and (client_id, subject_id) in (select * from unnest(%(touching)s::text[], %(subjects)s::uuid[]))
+select t.client_id, t.subject_id::text
+  from unnest(%(touching)s::text[], %(subjects)s::uuid[]) t(client_id, subject_id)
+ cross join lateral (select
+                       from run_subjects s
+                      where s.tenant_id = %(tenant)s
+                        and s.client_id = t.client_id
+                        and s.subject_id = t.subject_id
+                      limit 1) s
 """
 _INACTIVE = """
 select user_id::text

@@ -1,0 +1,115 @@
+"""Point reads stay point reads: what they touch does not grow with the directory, whatever the planner knows of it."""
+
+import json
+from collections.abc import Iterable, Iterator
+from hashlib import md5, sha256
+from typing import Any
+
+import psycopg
+import pytest
+
+from ledger.connections import KEPT_SETTINGS
+from ledger.lookups import QUERIES
+from tests.conftest import Database
+from tests.ledger.desk import Connection
+
+USERS = 3_000
+GROUPS = 60
+HELD = 3  # Groups that each user is in.
+KEYS = 4
+
+CROWD = f"""
+insert into users (tenant_id, id, version, position, created_position, created_at, modified_at, user_name_key,
+                   external_id_key, active, document, search, search_terms)
+select 7, md5('u' || n)::uuid, 1, n, n, now(), now(), sha256(('u' || n)::bytea), sha256(('x' || n)::bytea), true,
+       '{{}}', jsonb_build_object('userName', 'u' || n), '{{}}'
+  from generate_series(1, {USERS}) n;
+insert into subject_keys (tenant_id, subject_id, key_id, wrapped)
+select 7, md5('u' || n)::uuid, gen_random_uuid(), 'x' from generate_series(1, {USERS}) n;
+insert into groups (tenant_id, id, version, attribute_version, member_count, position, created_position, created_at,
+                    modified_at, name_key, unique_name_key, external_id_key, document, search, search_terms)
+select 7, md5('g' || n)::uuid, 1, 1, 0, n, n, now(), now(), sha256(('g' || n)::bytea), sha256(('g' || n)::bytea),
+       sha256(('y' || n)::bytea), '{{}}', '{{}}', '{{}}'
+  from generate_series(1, {GROUPS}) n;
+insert into memberships (tenant_id, group_id, member_id, member_type, from_position)
+select 7, md5('g' || (n + k) % {GROUPS} + 1)::uuid, md5('u' || n)::uuid, 'User', n
+  from generate_series(1, {USERS}) n, generate_series(1, {HELD}) k;
+"""  # Numbers of ours.
+
+TENANTS = f"array_fill(7, array[{KEYS}])"
+
+
+def ids(letter: str) -> str:
+    """The ids of the first few, as an array."""
+    return _array((md5(f"{letter}{n}".encode()).hexdigest() for n in range(1, KEYS + 1)), "uuid")
+
+
+def hashes(letter: str) -> str:
+    """The keys of the first few's names, as an array."""
+    return _array((rf"\x{sha256(f'{letter}{n}'.encode()).hexdigest()}" for n in range(1, KEYS + 1)), "bytea")
+
+
+def _array(values: Iterable[str], kind: str) -> str:
+    quoted = ", ".join(f"'{value}'" for value in values)
+    return f"array[{quoted}]::{kind}[]"
+
+
+# What is asked, and how many rows of the directory may be touched for each key.
+ASKED = {
+    "user": ((TENANTS, ids("u")), 4 * HELD + 2),
+    "user_to_change": ((TENANTS, ids("u")), 4 * HELD + 3),
+    "user_by_name": ((TENANTS, hashes("u")), 4 * HELD + 2),
+    "user_by_external_id": ((TENANTS, hashes("x")), 4 * HELD + 2),
+    "group": ((TENANTS, ids("g")), 2),
+    "group_by_name": ((TENANTS, hashes("g")), 2),
+    "group_by_external_id": ((TENANTS, hashes("y")), 2),
+    "edge": ((TENANTS, ids("g"), ids("u")), 4),
+    "members": ((TENANTS, ids("g")), 2 * HELD * USERS // GROUPS),
+    "held": ((TENANTS, ids("u")), 2 * HELD),
+    "groups_of": ((TENANTS, ids("u")), 4 * HELD),
+}
+KNOWN = ("nothing", "what was there when it was new", "what is there")
+
+
+@pytest.fixture(params=KNOWN)
+def crowd(request: pytest.FixtureRequest, fresh_database: Database) -> Iterator[Connection]:
+    """One large tenant in a new database, and what the planner was shown of it."""
+    with psycopg.connect(fresh_database.owner_url, autocommit=True) as connection:
+        if request.param == "what was there when it was new":
+            connection.execute("vacuum analyze")
+        connection.execute("begin; " + CROWD + "commit")
+        if request.param == "what is there":
+            connection.execute("analyze")
+        connection.execute(KEPT_SETTINGS)
+        yield connection
+
+
+def test_a_look_up_touches_its_own_rows_only(crowd: Connection) -> None:
+    for name, (arguments, rows_a_key) in ASKED.items():
+        statement = QUERIES[name][0]
+        crowd.execute(f"prepare asked_{name} as {statement}")
+        explain = f"explain (analyze, format json) execute asked_{name}({', '.join(arguments)})"
+        (plan,) = crowd.execute(explain).fetchone() or ()
+        touched = sum(rows_of(node) for node in nodes(plan[0]["Plan"]))
+        assert touched <= KEYS * rows_a_key, f"{name} touches {touched:.0f} rows: {told(plan[0]['Plan'])}"
+
+
+def rows_of(node: dict[str, Any]) -> float:
+    """The rows that a node took from an index or a table, those it threw away included."""
+    if node["Node Type"] not in ("Index Scan", "Index Only Scan", "Seq Scan", "Bitmap Heap Scan", "Bitmap Index Scan"):
+        return 0
+    lost = sum(count for name, count in node.items() if name.startswith("Rows Removed"))
+    return float((node["Actual Rows"] + lost) * node["Actual Loops"])
+
+
+def told(plan: dict[str, Any]) -> str:
+    """A plan in a few words."""
+    words = ("Node Type", "Index Name", "Alias", "Index Cond", "Filter", "Plan Rows", "Actual Rows", "Actual Loops")
+    return "\n".join(json.dumps([node.get(word) for word in words]) for node in nodes(plan))
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A plan's nodes."""
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from nodes(below)
