@@ -16,6 +16,7 @@ def bench(
     seconds: float = 2.0,
     connections: int = 16,
     rows: str = "",
+    simulated: int = 0,
     json: bool = False,
     data: Path | None = None,
     base_url: str = "",
@@ -32,6 +33,7 @@ def bench(
         seconds: How long each row runs in each round.
         connections: How many clients ask at once.
         rows: Keys of the rows wanted, separated by commas; all when empty.
+        simulated: Put questions also to the ledger of a simulated company of so many people, twenty entries a person.
         json: Print the numbers as JSON, every round of them.
         data: Folder, on the disk to be measured, below which the service keeps its data for the run.
         base_url: Measure this running service instead of starting one; needs --tenant.
@@ -49,6 +51,7 @@ def bench(
             seconds=seconds,
             connections=connections,
             rows=tuple(row.strip() for row in rows.split(",") if row.strip()),
+            simulated=simulated,
             json=json,
             data=data,
             base_url=base_url,

@@ -204,8 +204,8 @@ def _add_row(directory: Directory, size: int, calls: Callable[[int], Iterator[Ca
     return Row(key, work, directory.scim, frozenset({200, 204}), calls)
 
 
-def question_rows(directory: Directory, size: int) -> list[Row]:
-    """Why, history and as-of for one user of a full ledger, one question at a time."""
+def question_rows(directory: Directory, ledger: str, suffix: str = "") -> list[Row]:
+    """Why, history and as-of for one user of a full ledger, one question at a time. suffix: of the rows' keys."""
     now = quote(datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"))
     paths = {
         "why": "why?subject={id}",
@@ -220,8 +220,8 @@ def question_rows(directory: Directory, size: int) -> list[Row]:
             yield Call(request_bytes(directory.audit, "GET", target), user_id.encode())
 
     def row(name: str, calls: Iterator[Call]) -> Row:
-        work = f"{name} of one user, {size_name(size)} users, 1 connection"
-        return Row(name, work, directory.audit, frozenset({200}), lambda _: calls, connections=1)
+        work = f"{name} of one user, {ledger}, 1 connection"
+        return Row(name + suffix, work, directory.audit, frozenset({200}), lambda _: calls, connections=1)
 
     return [row(name, endless(path)) for name, path in paths.items()]
 
@@ -247,7 +247,7 @@ def all_rows(
             left_out.append(LeftOut(f"add-{size_name(members)}", needs))
         else:
             rows.append(add_to_one_group_row(largest, members, anew=anew))
-    return rows + question_rows(largest, sizes[-1]), left_out
+    return rows + question_rows(largest, f"{size_name(sizes[-1])} users"), left_out
 
 
 def lacking(row: Row, warm_up: Outcome | NotLoaded) -> str:

@@ -19,18 +19,23 @@ from bench.directory import Directory, NotLoaded, headers, load_users
 from bench.load import Address, Outcome
 from bench.reference import NotDurable, Reference
 from bench.report import Measured, Report, RowReport, print_table, to_json
-from bench.rows import LeftOut, Row, all_rows, lacking, size_name
+from bench.rows import LeftOut, Row, all_rows, lacking, question_rows, size_name
 from bench.service import Service, ServiceFailed, processor_us
+from bench.simulated import SLUG, fill
+from ledger.vault import Keys
 
 WARM_UP_S = 0.3
 REFERENCE_S = 1.0
 WIDTH = 130  # Of the table where no terminal gives one.
+
+Told = Callable[[str, int, int], None]  # Told what is being done, how much is done, and of how much.
 
 
 class Arguments(Struct, frozen=True):
     """What `./scim-ledger bench` takes.
 
     users: sizes of the directories, a tenant each. rows: keys of the rows wanted; empty for all.
+    simulated: people of a simulated company whose ledger questions are put to as well; 0 for none.
     seconds: of one row in one round. data: folder for the service's data, on the disk to be measured; a
     temporary one otherwise.
     base_url, tenants: measure a running service instead; a tenant is "slug:SCIM token:AUDIT token", one for
@@ -42,6 +47,7 @@ class Arguments(Struct, frozen=True):
     seconds: float = 2.0
     connections: int = 16
     rows: tuple[str, ...] = ()
+    simulated: int = 0
     json: bool = False
     data: Path | None = None
     base_url: str = ""
@@ -53,11 +59,14 @@ class Site(Struct, frozen=True):
     """The service under measurement.
 
     new_directory: makes an empty tenant. reference: None where the database is out of reach.
+    simulated: fills a tenant with so many people's past, and says how many entries that made; None for a service that
+    is not the bench's own.
     processor_us: processor time used so far by the service and by its database, in µs.
     """
 
     new_directory: Callable[[str], Directory]
     database_url: str = ""
+    simulated: Callable[[int, Told], tuple[Directory, int]] | None = None
     processor_us: Callable[[], tuple[float, float]] = lambda: (0.0, 0.0)
 
 
@@ -82,7 +91,7 @@ def site(arguments: Arguments, console: Console) -> Iterator[Site]:
     """Start a service on a new data folder, or take the running one that was named."""
     if arguments.base_url:
         tenants = iter(arguments.tenants)
-        yield Site(lambda _: directory(arguments.base_url, *next(tenants).split(":", 2)), arguments.database_url)
+        yield Site(lambda _: named_directory(arguments.base_url, next(tenants, "")), arguments.database_url)
         return
     folder = Path(tempfile.mkdtemp(prefix="scim-ledger-bench-", dir=arguments.data))
     folder.chmod(0o755)  # The database server may run as another account.
@@ -96,13 +105,20 @@ def site(arguments: Arguments, console: Console) -> Iterator[Site]:
             def new_directory(slug: str) -> Directory:
                 return directory(service.base_url, slug, *service.new_tenant(slug))
 
-            yield Site(new_directory, service.database_url(), used)
+            def simulated(people: int, told: Told) -> tuple[Directory, int]:
+                company = fill(service.database_url(), Keys.open(service.data / "keys"), people, told)
+                tokens = [service.new_token(SLUG, scope) for scope in ("scim", "audit")]
+                filled = directory(service.base_url, SLUG, *tokens)
+                filled.ids.extend(company.ids)
+                return filled, company.entries
+
+            yield Site(new_directory, service.database_url(), simulated, used)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def named_directory(base_url: str, tenant: str) -> Directory:
-    """Return the directory of a tenant given as slug:SCIM token:AUDIT token."""
+    """Return the directory of a tenant given as slug:SCIM-TOKEN:AUDIT-TOKEN. Raises ServiceFailed."""
     parts = tenant.split(":")
     if len(parts) != 3:
         wanted = "--tenant slug:SCIM-TOKEN:AUDIT-TOKEN, one for newcomers and one for each size"
@@ -127,7 +143,13 @@ def measure(arguments: Arguments, place: Site, console: Console) -> Report:
     newcomers = place.new_directory("newcomers")
     directories = {size: loaded(place, size, console) for size in sorted(arguments.users)}
     rows, left_out = all_rows(directories, newcomers, arguments.seconds)
+    if arguments.simulated:
+        more, lacking_too = simulated_rows(arguments.simulated, place, console)
+        rows, left_out = rows + more, left_out + lacking_too
     if arguments.rows:
+        known = {row.key for row in rows} | {each.key for each in left_out}
+        if unknown := sorted(set(arguments.rows) - known):
+            raise ServiceFailed(f"there is no row {', '.join(unknown)}; there are {', '.join(sorted(known))}")
         rows = [row for row in rows if row.key in arguments.rows]
         left_out = [each for each in left_out if each.key in arguments.rows]
     rows, lacking_rows = tried(rows, arguments)
@@ -154,6 +176,23 @@ def loaded(place: Site, size: int, console: Console) -> Directory:
         outcome = load_users(new, size, lambda done: progress.update(task, completed=done))
     console.print(f"{size_name(size)} users loaded, {outcome.rate:,.0f}/s", highlight=False)
     return new
+
+
+def simulated_rows(people: int, place: Site, console: Console) -> tuple[list[Row], list[LeftOut]]:
+    """Have a simulated company's ledger made, and return the rows that ask it."""
+    if place.simulated is None:
+        return [], [LeftOut("why-simulated", "a simulated ledger is made in a service of the bench's own only")]
+    with _progress(console) as progress:
+        task = progress.add_task("simulating", total=None)
+
+        def told(what: str, done: int, total: int) -> None:
+            progress.update(
+                task, description=f"simulating {size_name(people)} people, {what}", completed=done, total=total
+            )
+
+        filled, entries = place.simulated(people, told)
+    console.print(f"simulated ledger of {size_name(people)} people: {entries:,} entries", highlight=False)
+    return question_rows(filled, f"simulated ledger of {entries:,} entries", "-simulated"), []
 
 
 def tried(rows: Sequence[Row], arguments: Arguments) -> tuple[list[Row], list[LeftOut]]:

@@ -33,6 +33,7 @@ from tests.running import Service
 SHARED_MEMORY = Path("/dev/shm")
 PREFIX = "scim-ledger-test-"
 TEMPLATE = "migrated"
+LARGE_PEOPLE = int(os.environ.get("SCIM_LEDGER_TEST_PEOPLE", "50000"))
 
 
 class Database(Struct, frozen=True):
@@ -195,9 +196,22 @@ def tenant(postgres: Database, keys: Keys) -> Tenant:
 @pytest.fixture(scope="session")
 def simulated(postgres: Database, keys: Keys) -> Simulated:
     """Three years of a company of 1,000 people in some 20,000 entries, and what is true of it. Nobody writes to it."""
+    return _simulated(postgres, keys, "simulated", 1_000)
+
+
+@pytest.fixture(scope="session")
+def large(postgres: Database, keys: Keys) -> Simulated:
+    """The same of 50,000 people, in a million entries: for slow tests."""
+    made = _simulated(postgres, keys, "large", LARGE_PEOPLE)
     with psycopg.connect(postgres.owner_url, autocommit=True) as connection:
-        tenant = create_tenant(connection, "simulated", authority="scim.example.com", keys=keys)
-        return simulate(connection, tenant, Vault.load(connection, tenant.tenant_id, keys))
+        connection.execute("vacuum analyze")  # As the server does by itself within minutes.
+    return made
+
+
+def _simulated(postgres: Database, keys: Keys, slug: str, people: int) -> Simulated:
+    with psycopg.connect(postgres.owner_url, autocommit=True, options="-c timezone=UTC") as connection:
+        tenant = create_tenant(connection, slug, authority="scim.example.com", keys=keys)
+        return simulate(connection, tenant, Vault.load(connection, tenant.tenant_id, keys), people=people)
 
 
 @contextmanager
