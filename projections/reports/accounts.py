@@ -25,6 +25,21 @@ select v.id::text, v.from_position, v.modified_at, v.active is distinct from fal
  order by v.id, v.from_position
 """
 
+# Everybody who was ever created, each with the last state until the end: a page, in the order of creation, from the
+# index for lists.
+LAST_STATES = """
+select distinct on (v.created_position)
+       v.created_position, v.id, v.active, v.document, v.from_position, v.to_position
+  from resource_states v
+ where v.tenant_id = %(tenant)s
+   and v.type = 'User'
+   and v.created_position > %(after)s
+   and v.created_position <= %(last)s
+   and v.from_position <= %(last)s
+ order by v.created_position, v.from_position desc
+ limit %(count)s
+"""
+
 _GROUPS = """
 select k.id::text, k.position, (select count(*) from memberships_at(%(tenant)s, k.position) m where m.member_id = k.id)
   from unnest(%(ids)s::uuid[], %(positions)s::bigint[]) k(id, position)

@@ -11,6 +11,7 @@ from msgspec import Struct
 from domain.errors import InvalidValue
 from projections.files import BadFile
 from projections.reports.accounts import (
+    LAST_STATES,
     Ending,
     State,
     back_after,
@@ -47,35 +48,25 @@ select distinct k.number, n.id::text
 """
 
 # Who is not active at the end, in the order of creation, with the entry since which that is so.
-_ENDED = """
-select u.created_position, u.id::text, u.ended
-  from (select distinct on (v.created_position)
-               v.created_position, v.id, v.active, v.to_position,
-               (select coalesce(max(w.from_position), -1)
-                  from resource_states w
-                 where w.tenant_id = v.tenant_id
-                   and w.id = v.id
-                   and w.active is distinct from false
-                   and w.from_position <= %(last)s) as last_active
-          from resource_states v
-         where v.tenant_id = %(tenant)s
-           and v.type = 'User'
-           and v.created_position > %(after)s
-           and v.created_position <= %(last)s
-           and v.from_position <= %(last)s
-         order by v.created_position, v.from_position desc
-         limit %(count)s) s
- cross join lateral (select s.created_position, s.id,
-                            coalesce((select min(w.from_position)
-                                        from resource_states w
-                                       where w.tenant_id = %(tenant)s
-                                         and w.id = s.id
-                                         and w.active is false
-                                         and w.from_position > s.last_active
-                                         and w.from_position <= %(last)s),
-                                     case when s.to_position <= %(last)s then s.to_position end) as ended) u
- order by u.created_position
-"""
+_ENDED = f"""
+select s.created_position, s.id::text,
+       coalesce((select min(w.from_position)
+                   from resource_states w
+                  where w.tenant_id = %(tenant)s
+                    and w.id = s.id
+                    and w.active is false
+                    and w.from_position > a.last_active
+                    and w.from_position <= %(last)s),
+                case when s.to_position <= %(last)s then s.to_position end)
+  from ({LAST_STATES}) s
+ cross join lateral (select coalesce(max(w.from_position), -1) as last_active
+                       from resource_states w
+                      where w.tenant_id = %(tenant)s
+                        and w.id = s.id
+                        and w.active is distinct from false
+                        and w.from_position <= %(last)s) a
+ order by s.created_position
+"""  # noqa: S608  # All of it is text of ours.
 
 _TABLE = "id uuid, at timestamptz, primary key (id, at)"
 _MATCHED = """

@@ -73,6 +73,7 @@ def begin(scope: Scope) -> Rows:
     scope.filters += [
         f"active accounts that have no externalId, are in no group, or were in no request for {days} days",
         "active and disabled accounts that share an externalId or a mail with another one",
+        "not covered: accounts that nobody signs in to, because the application does not tell this ledger",
     ]
     return _rows(scope, timedelta(days=days))
 

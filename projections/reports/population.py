@@ -3,29 +3,20 @@
 from typing import Any
 
 from projections.directory import resource_of
+from projections.reports.accounts import LAST_STATES
 from projections.reports.frame import Figure, Parameter, Report, Row, Rows, Scope
 
 PRESENT = ("active", "disabled", "erased")
 _STATES = {"present": PRESENT, "any": (*PRESENT, "deleted"), **{each: (each,) for each in (*PRESENT, "deleted")}}
 
-# Everybody who was ever created, each with the last state until then. In the order of creation, from the index for
-# lists: one row a state that somebody had, one probe for the groups.
-_PAGE = """
+# One row a state that somebody had, one probe for the groups.
+_PAGE = f"""
 select u.created_position, u.id::text, u.active, u.document, u.from_position,
        case when u.to_position <= %(last)s then u.to_position end,
        (select count(*) from memberships_at(%(tenant)s, %(last)s) m where m.member_id = u.id)
-  from (select distinct on (v.created_position)
-               v.created_position, v.id, v.active, v.document, v.from_position, v.to_position
-          from resource_states v
-         where v.tenant_id = %(tenant)s
-           and v.type = 'User'
-           and v.created_position > %(after)s
-           and v.created_position <= %(last)s
-           and v.from_position <= %(last)s
-         order by v.created_position, v.from_position desc
-         limit %(count)s) u
+  from ({LAST_STATES}) u
  order by u.created_position
-"""
+"""  # noqa: S608  # All of it is text of ours.
 
 
 def begin(scope: Scope) -> Rows:
