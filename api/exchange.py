@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection
+from functools import lru_cache
 from random import getrandbits
 from time import perf_counter_ns, time_ns
 from typing import Any
@@ -133,7 +134,7 @@ class Exchange:
         return {
             name.decode(): value[:_KEPT_CHARACTERS].decode("latin-1")
             for name, value in list(self.headers.items())
-            if _CORRELATION.fullmatch(name)
+            if _correlates(name)
         }
 
     def elapsed_us(self) -> int:
@@ -149,6 +150,11 @@ class Exchange:
             headers = [(b"content-length", b"0"), *headers]
         await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": answer.body})
+
+
+@lru_cache(maxsize=1_000)  # Every request of a client has the same headers.
+def _correlates(name: bytes) -> bool:
+    return _CORRELATION.fullmatch(name) is not None
 
 
 def new_request_id(now_ns: int) -> str:

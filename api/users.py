@@ -15,7 +15,7 @@ from domain import users
 from domain.attributes import ResourceType
 from domain.bodies import parse_json
 from domain.errors import NoSuchResource, NotUnique
-from domain.events import AttributeChanged, MembershipRemoved, UserEvent
+from domain.events import AttributeChanged, Deactivated, MembershipRemoved, Reactivated, UserEvent
 from domain.ids import is_id
 from domain.patches import apply_patch, read_patch
 from domain.resources import Reading, name_key, read_resource
@@ -26,7 +26,7 @@ from domain.users import User
 from ledger.batch import Appended
 from ledger.jobs import Job, Membership, UserRow
 from ledger.lookups import StoredResource, StoredUser
-from projections.directory import resource_of, user_row
+from projections.directory import resource_of, toggled_user_row, user_row
 
 
 async def read(
@@ -164,9 +164,8 @@ async def _change(
         before = await _to_change(service, exchange, resource_type, user_id)
         user = _user(before)
         events = decide_events(user)
-        for event in events if resource_type.name == users.USER else ():
-            if isinstance(event, AttributeChanged) and event.attribute == "userName":
-                await _claim_name(service, tenant_id, user_id, event.after)
+        if resource_type.name == users.USER and (name := _new_name(events)) is not None:
+            await _claim_name(service, tenant_id, user_id, name)
         job, after = await _changed(service, exchange, before, user, events, resource_type, 200)
         return job
 
@@ -177,6 +176,15 @@ async def _change(
 
     async with service.turns.of((tenant_id, user_id)):
         return await service.write(decide, answer)
+
+
+def _new_name(events: Iterable[UserEvent]) -> str | None:
+    """The userName that these events give, or None."""
+    for event in events:
+        if isinstance(event, AttributeChanged) and event.attribute == "userName":
+            name: str = event.after
+            return name
+    return None
 
 
 async def _claim_name(service: Service, tenant_id: int, user_id: str, user_name: str) -> None:
@@ -194,7 +202,11 @@ async def _changed(
         return unchanged(exchange, status, before.version), None
     recording = Recording(exchange, status, before.version)
     changed = _fold(user, events)
-    after = user_row(recording.job.tenant_id, changed, resource_type)
+    # Of the operations of a bulk request the last one's row is written: it has to be whole.
+    if exchange.bulk is None and all(isinstance(event, Deactivated | Reactivated) for event in events):
+        after = toggled_user_row(changed, resource_type)
+    else:
+        after = user_row(recording.job.tenant_id, changed, resource_type)
     await claim(service, recording.job, user.id, user.resource, changed.resource, resource_type)
     assert before.key_wrapped is not None, "a live user has its key"
     sealer = recording.caller.vault.unwrap(before.id, before.key_id, before.key_wrapped)
@@ -202,7 +214,7 @@ async def _changed(
         recording.add(event, f"{resource_type.stream}/{before.id}", version, before.id, sealer)
     job = recording.job
     job.users_at.append((before.id, before.version))
-    if after.name_key is not None:
+    if after.name_key is not None and (exchange.bulk is not None or _new_name(events) is not None):
         job.names.append((after.name_key, after.id, False))
     job.changed_users.append((after, len(events) - 1))
     return recording.finish(), after

@@ -25,6 +25,12 @@ def search_document(resource: JsonObject, resource_type: ResourceType) -> JsonOb
         raise OutdatedSchema from None
 
 
+def check_known(resource: JsonObject, resource_type: ResourceType) -> None:
+    """Raise OutdatedSchema for an attribute that the type does not have, as `search_document` does."""
+    if not resource.keys() <= resource_type.prepare_whole.keys():
+        raise OutdatedSchema
+
+
 def search_term(tenant_id: int, path: str, value: Literal) -> int:
     """The term of one value at one place, as a signed 64-bit integer.
 

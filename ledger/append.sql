@@ -235,10 +235,14 @@ begin
           from jsonb_to_recordset(rare -> 'vacating') x(id uuid) where g.tenant_id = p_tenant and g.id = x.id;
     end if;
     if changed_user_id is not null then
+        -- Without a search document nothing has changed that filters and names go by.
         update users u
-           set version = x.version, position = size + x.entry, modified_at = recorded, user_name_key = x.name_key,
-               external_id_key = x.external_id_key, active = x.active, document = x.document,
-               search = x.search::jsonb, search_terms = x.terms::bigint[]
+           set version = x.version, position = size + x.entry, modified_at = recorded, active = x.active,
+               document = x.document,
+               user_name_key = case when x.search is null then u.user_name_key else x.name_key end,
+               external_id_key = case when x.search is null then u.external_id_key else x.external_id_key end,
+               search = coalesce(x.search::jsonb, u.search),
+               search_terms = coalesce(x.terms::bigint[], u.search_terms)
           from unnest(changed_user_id, changed_user_version, changed_user_entry, changed_user_name_key,
                       changed_user_external_id_key, changed_user_active, changed_user_document,
                       changed_user_search, changed_user_terms)

@@ -16,6 +16,7 @@ class UserRow(Struct):
     """A row of `users`, but for what the append fills in (positions, times).
 
     name_key: of users only; resources of a tenant's own type have none.
+    search, terms: None where a change leaves all that filters and names go by as it is; then the keys are None as well.
     """
 
     id: str
@@ -24,8 +25,8 @@ class UserRow(Struct):
     external_id_key: bytes | None
     active: bool | None
     document: bytes
-    search: str
-    terms: str  # A Postgres array literal.
+    search: str | None
+    terms: str | None  # A Postgres array literal.
     resource_type: str = "User"
 
 

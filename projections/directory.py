@@ -13,7 +13,7 @@ from domain.attributes import ResourceType
 from domain.groups import Group
 from domain.matching import values
 from domain.resources import schemas_of
-from domain.search import search_document, search_terms
+from domain.search import LEFT_OUT, check_known, search_document, search_terms
 from domain.users import USER, User
 from ledger.entry import Settings
 from ledger.jobs import GroupRow, UserRow
@@ -40,6 +40,14 @@ def user_row(tenant_id: int, user: User, resource_type: ResourceType) -> UserRow
         terms=_literal(search_terms(tenant_id, search)),
         resource_type=resource_type.name,
     )
+
+
+def toggled_user_row(user: User, resource_type: ResourceType) -> UserRow:
+    """Return the row of a user of whom nothing but `active` has changed, which filters find without an index."""
+    check_known(user.resource, resource_type)
+    stored = document(user.resource, schemas_of(user.resource, resource_type))
+    active = user.resource.get(LEFT_OUT)
+    return UserRow(user.id, user.version, None, None, active, stored, None, None, resource_type.name)
 
 
 def unique_values(resource: dict[str, Any], resource_type: ResourceType) -> dict[bytes, str]:

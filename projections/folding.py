@@ -188,4 +188,5 @@ def _optional(key: bytes | None) -> str:
 
 
 def _document(row: UserRow | GroupRow) -> str:
+    assert row.search is not None, "made from the whole state"
     return f"{byte_string(row.document)}\t{text(row.search)}\t{row.terms}"
