@@ -27,6 +27,7 @@ def report(
     tenant: TenantName, name: Annotated[str | None, Parameter(metavar="NAME")] = None, /, *, as_of: Flag = None,
     from_: Flag = None, to: Flag = None, group: Annotated[list[str] | None, Parameter(negative="")] = None,
     state: Flag = None, subject: Flag = None, hours: Flag = None, days: Flag = None, hr_file: _File = None,
+    approvals: _File = None,
     format: str = "csv", output: _File = None,
     rows_only: Annotated[bool, Parameter(negative="", show_default=False)] = False, json: Json = False,
     data: Data = None, database_url: DatabaseUrl = None, keys: KeysFolder = None,
@@ -48,6 +49,7 @@ def report(
         hours: Of leavers: how long an account may stay active after a termination (24).
         days: Of orphans: after how long nobody touching an account is worth a look (90).
         hr_file: Of leavers: the personnel system's CSV file of terminations to lay beside the ledger.
+        approvals: Of joiners: a CSV file of approvals to lay beside it, with a name and a reference in each line.
         format: csv, jsonl or xlsx.
         output: The file to write; without it the report is printed.
         rows_only: Without header and footer: column names and rows.
@@ -64,14 +66,22 @@ def report(
         raise Misused("--json tells what was written with --output; for rows as JSON take --format jsonl")
     with ExitStack() as opened:
         written = _format(format, output)
-        if hr_file is not None:
-            asked = msgspec.structs.replace(asked, file=opened.enter_context(_open(hr_file)))
+        if (file := _beside(name, hr_file, approvals)) is not None:
+            asked = msgspec.structs.replace(asked, file=opened.enter_context(_open(file)))
         footer = _make(tenant, config, name, asked, written, output, rows_only)
     if output is not None:
         say(msgspec.json.encode(footer).decode() if json else _told(name, output, footer))
     if not footer.reconciled:
         raise Failed(f"{name} was made, but its figures contradict each other: see its footer")
     return 0
+
+
+def _beside(name: str, hr_file: Path | None, approvals: Path | None) -> Path | None:
+    """The file that the report is laid beside. Raises Misused for one that is about something else."""
+    for option, of, file in (("--hr-file", "leavers", hr_file), ("--approvals", "joiners", approvals)):
+        if file is not None and name != of:
+            raise Misused(f"{option} is for {of}, not for {name}")
+    return hr_file or approvals
 
 
 def _list(json: bool) -> int:

@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,12 @@ _OTHERS = re.compile("[^a-z0-9]+")
 
 class BadFile(Exception):
     """A file is not what it is taken for; the text says where, and quotes nothing of it."""
+
+
+def digest(file: BinaryIO) -> str:
+    """Return a file's SHA-256, in hex."""
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from domain.errors import InvalidValue
-from projections.files import BadFile
+from projections.files import BadFile, digest
 from projections.reports.accounts import (
     LAST_STATES,
     Ending,
@@ -24,7 +24,7 @@ from projections.reports.accounts import (
     states_of,
 )
 from projections.reports.frame import Doing, Figure, Parameter, Report, Row, Rows, Scope
-from projections.reports.personnel import Termination, digest, terminations
+from projections.reports.personnel import Termination, terminations
 from projections.subjects import name_keys
 
 _AT_ONCE = 500

@@ -269,6 +269,54 @@ def test_leavers_over_http_take_the_file_as_the_body(client: Client) -> None:
     assert (record["method"], record["resource_type"]) == ("POST", "Report")
 
 
+def test_joiners_are_laid_beside_approvals(say: Say, client: Client, tmp_path: Path) -> None:
+    """By any name that the account ever had; too late, missing and superfluous approvals are told."""
+    path = tmp_path / "approvals.csv"
+    lines = "UPN,Ticket,Approved at\nADA,CHG-1,2020-01-31\nada,CHG-2,\neve,CHG-3,9990-01-01\nnobody,CHG-4,2020-01-31\n"
+    path.write_text(lines)
+    said = say("report", client.slug, "joiners", "--to", "11", "--approvals", str(path), "--format", "jsonl")
+    header, rows, footer = lines_of(said.out)
+    assert header["parameters"] == {
+        "to": "11", "approvals_sha256": [hashlib.sha256(path.read_bytes()).hexdigest()],
+    }  # fmt: skip
+    told = {row["userName"]: (row["approval_reference"], row["approved_at"], row["exception"]) for row in rows}
+    assert told.pop("ada") == ("CHG-1; CHG-2", "2020-01-31T00:00:00.000Z", "")
+    assert told.pop("eve") == ("CHG-3", "9990-01-01T00:00:00.000Z", "approved after the account was made")
+    assert told and set(told.values()) == {(None, None, "no approval in the file")}
+    figures = {figure["says"]: figure["value"] for figure in footer["figures"]}
+    assert figures["Accounts approved before they were made"] == 1 == figures["Accounts approved afterwards"]
+    assert figures["Approvals of accounts made in the period"] == 3
+    assert figures["Other approvals in the file"] == 1 and footer["reconciled"]
+
+
+def test_joiners_without_approvals_leave_the_columns_blank(say: Say, client: Client) -> None:
+    _, rows, footer = lines_of(say("report", client.slug, "joiners", "--to", "11", "--format", "jsonl").out)
+    assert {(row["approval_reference"], row["approved_at"], row["exception"]) for row in rows} == {(None, None, None)}
+    assert not [figure for figure in footer["figures"] if "pprov" in figure["says"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"user_name,approved_at\nada,2020-01-31", "names no column of the approval's reference"),
+        (b"ticket\nCHG-1", "names no column of who it was"),
+        (b"user_name,ticket,approved\nada,CHG-1,yes", "line 2 has no time that can be meant in one way only"),
+        (b"user_name,ticket\nada,CHG\0", "line 2 has a character that no name can have"),
+    ],
+)
+def test_approvals_that_cannot_be_read_are_refused(client: Client, content: bytes, sentence: str) -> None:
+    answer = client.api.post("/reports/joiners", content=content)
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("the file of approvals: ") and sentence in answer.json()["error"]
+
+
+def test_a_file_for_another_report_is_refused(say: Say, client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "file.csv"
+    path.write_text("user_name,ticket\nada,CHG-1\n")
+    said = say("report", client.slug, "leavers", "--approvals", str(path))
+    assert said.status == 2 and said.refusal == "--approvals is for joiners, not for leavers"
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [

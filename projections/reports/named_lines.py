@@ -1,0 +1,71 @@
+"""CSV files about people that others exported: whom each line names, and what else it says, by columns of any spelling.
+
+A line that names nobody ends the reading: a list that was compared in part would pass for a comparison.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import BinaryIO
+
+from msgspec import Struct
+
+from projections.files import BadFile, csv_lines, letters, opened_text
+
+_TEXT_MAX = 1_024
+
+# What columns are called, once everything but letters and digits is gone.
+_NAMES = {
+    "user_name": (
+        "username", "login", "loginname", "upn", "userprincipalname", "email", "emailaddress", "mail", "workemail",
+        "primaryworkemail",
+    ),
+    "external_id": ("externalid", "objectid", "immutableid", "alias"),
+    "employee_id": (
+        "employeeid", "employeenumber", "employeeno", "personnelnumber", "workerid", "personid", "staffid",
+    ),
+}  # fmt: skip
+
+
+class NamedLine(Struct, frozen=True):
+    """A line of the file. names: userName, externalId and the like, as many as it has; looked up as any of these.
+
+    others: what it says in the columns that were asked for, empty where it says nothing. line: for people.
+    """
+
+    line: str
+    names: list[str]
+    employee_id: str
+    others: dict[str, str]
+
+
+def named_lines(file: BinaryIO, wanted: Mapping[str, Sequence[str]], needed: Mapping[str, str]) -> Iterator[NamedLine]:
+    """Yield the file's lines. Raises BadFile with the line.
+
+    wanted: what columns besides names are called, by what they are here. needed: of these, what to say of a file
+    without one.
+    """
+    with opened_text(file) as text:
+        head, lines = csv_lines(text)
+        known = {**_NAMES, **wanted}
+        columns = {kind: [name for name in head if letters(name) in called] for kind, called in known.items()}
+        for kind, says in needed.items():
+            if not columns[kind]:
+                raise BadFile(f"the first line names no column of {says}")
+        if not any(columns[kind] for kind in _NAMES):
+            raise BadFile("the first line names no column of who it was, such as user_name, external_id or employee_id")
+        for line, where in lines:
+            yield _named(line, where, columns)
+
+
+def _named(line: dict[str, str], where: str, columns: dict[str, list[str]]) -> NamedLine:
+    said = {
+        kind: [text for name in of if (text := line.get(name, "").strip()[:_TEXT_MAX])] for kind, of in columns.items()
+    }
+    names = list(dict.fromkeys(name for kind in _NAMES for name in said[kind]))
+    if not names:
+        raise BadFile(f"{where} names nobody")
+    firsts = {kind: next(iter(texts), "") for kind, texts in said.items()}
+    if any("\0" in text for text in (*names, *firsts.values())):
+        raise BadFile(f"{where} has a character that no name can have")
+    return NamedLine(
+        where, names, firsts["employee_id"], {kind: firsts[kind] for kind in columns if kind not in _NAMES}
+    )
