@@ -13,7 +13,7 @@ from projections.answers import candidates_for, read_up_to
 from projections.directory import resource_of
 from projections.entra import EntraRow, entra_told_of
 from projections.evidence import Evidence
-from projections.gathering import gather, refused_by_name
+from projections.gathering import BURST_MAX, gather, refused_by_name
 from projections.guidance import Search, search_for_absent
 from projections.inferences import Link, is_burst, linked
 from projections.pointed import Pointed, about_attribute, about_group
@@ -21,7 +21,7 @@ from projections.subjects import Candidate, Match, NoSuchSubject, name_keys
 from projections.why import Explanation, Trouble, explain, troubles
 
 _TOLD_MAX = 10  # Records; a name that more had in turn is told of the latest.
-_OTHERS_MAX = 1_000
+_OTHERS_MAX = 100_000
 _ENTRA_MAX = 10
 _LATEST_SOFTWARE = """
 select user_agent, recorded_at
@@ -117,7 +117,8 @@ def why(reader: Reader, subject: str, asked: Asked | None = None, *, now: dateti
     if asked.attribute:
         about = [about_attribute(reader, each, asked.attribute, size) for each in told]
         return Why(subject=subject, size=size, more=more, pointed=about)
-    gathered = [gather(reader, each, size, now or datetime.now(UTC)) for each in told]
+    burst_max = _OTHERS_MAX if asked.others else BURST_MAX
+    gathered = [gather(reader, each, size, now or datetime.now(UTC), burst_max) for each in told]
     links: list[Link] = []
     if not asked.record:
         gathered, links = _with_kin(reader, gathered, size)

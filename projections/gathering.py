@@ -44,7 +44,7 @@ from projections.subjects import Candidate, names_of
 from projections.wanted import names_in, sets_active
 
 ENTRA_WINDOW = timedelta(hours=1)
-_BURST_MAX = 1_000  # On either side.
+BURST_MAX = 1_000  # On either side, where nobody asks who they all are.
 _TURNS = ("UserCreated", "Deactivated", "Reactivated", "UserDeleted", "ResourceCreated", "ResourceDeleted")
 _ENDS = ("Deactivated", "UserDeleted", "ResourceDeleted")
 
@@ -154,9 +154,14 @@ select started
 _BEGAN = "select recorded_at from entries where tenant_id = %(tenant)s and position = 0"
 
 
-def gather(reader: Reader, candidate: Candidate, size: int, asked_at: datetime) -> Evidence:
-    """Read the evidence about one resource. names, trail and runs must have read up to `size`."""
-    return _Gathering(reader, candidate, size).evidence(asked_at)
+def gather(
+    reader: Reader, candidate: Candidate, size: int, asked_at: datetime, burst_max: int = BURST_MAX
+) -> Evidence:
+    """Read the evidence about one resource. names, trail and runs must have read up to `size`.
+
+    burst_max: how many of a mass change to look at, before the resource's own part in it and after.
+    """
+    return _Gathering(reader, candidate, size, burst_max).evidence(asked_at)
 
 
 def refused_by_name(reader: Reader, asked: str, size: int) -> list[Refusal]:
@@ -168,8 +173,8 @@ def refused_by_name(reader: Reader, asked: str, size: int) -> list[Refusal]:
 class _Gathering:
     """One resource's evidence in the making."""
 
-    def __init__(self, reader: Reader, candidate: Candidate, size: int) -> None:
-        self.reader, self.candidate, self.size = reader, candidate, size
+    def __init__(self, reader: Reader, candidate: Candidate, size: int, burst_max: int) -> None:
+        self.reader, self.candidate, self.size, self.burst_max = reader, candidate, size, burst_max
         self.id = candidate.id
         self.seen: dict[int, Entry] = {}  # By position: everything that was opened.
 
@@ -369,7 +374,7 @@ class _Gathering:
         step = turns.decisive
         if step is None or step.request is None or self.candidate.resource != "users":
             return None
-        around = {"token": step.request.token_id, "size": self.size, "count": _BURST_MAX + 1}
+        around = {"token": step.request.token_id, "size": self.size, "count": self.burst_max + 1}
         before = {"since": step.at - BURST_WINDOW, "until": step.at}
         after = {"since": step.at, "until": step.at + BURST_WINDOW}
         earlier = self.reader.found(_LEFT_BEFORE, **around, **before)
@@ -379,7 +384,7 @@ class _Gathering:
             return burst
         asked = {"token": step.request.token_id, "position": burst.positions[0]}
         population = next((active for (active,) in self.reader.found(_POPULATION, **asked)), 0)
-        return replace(burst, population=population, capped=max(len(earlier), len(later)) > _BURST_MAX)
+        return replace(burst, population=population, capped=max(len(earlier), len(later)) > self.burst_max)
 
     def _use(self, turns: Turns) -> ClientUse | None:
         step = turns.decisive

@@ -7,6 +7,7 @@ import pytest
 
 from projections.asking import Asked
 from projections.evidence import Burst
+from projections.gathering import BURST_MAX
 from projections.inferences import beat_of, fits, is_burst
 from tests.projections.peopling import Directory, Made
 from tests.projections.telling import (
@@ -147,6 +148,17 @@ def test_r5_the_others_are_named_only_when_asked(ask: Ask) -> None:
     assert not silent.others and person(3) not in str(silent)
     spoken = ask(told, ADA, Asked(others=True))
     assert len(spoken.others) == 11 and person(3) in {each.id for each in spoken.others}
+
+
+def test_r5_whoever_asks_for_the_others_is_given_all_of_them(ask: Ask) -> None:
+    """Else no more are read than say that it was a mass change."""
+    many = BURST_MAX + 200
+    told = burst(ask, many + 100, many)
+    (silent,) = ask(told, ADA).explanations
+    assert any(f"at least {BURST_MAX + 1:,} users" in each.statement for each in silent.inferences)
+    spoken = ask(told, ADA, Asked(others=True))
+    assert len(spoken.others) == many - 1
+    assert any(f"deleted {many:,} users" in each.statement for each in spoken.explanations[0].inferences)
 
 
 @pytest.mark.parametrize(("days", "fires"), [(31.9, False), (32.1, True)])
