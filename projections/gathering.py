@@ -154,9 +154,7 @@ select started
 _BEGAN = "select recorded_at from entries where tenant_id = %(tenant)s and position = 0"
 
 
-def gather(
-    reader: Reader, candidate: Candidate, size: int, asked_at: datetime, burst_max: int = BURST_MAX
-) -> Evidence:
+def gather(reader: Reader, candidate: Candidate, size: int, asked_at: datetime, burst_max: int = BURST_MAX) -> Evidence:
     """Read the evidence about one resource. names, trail and runs must have read up to `size`.
 
     burst_max: how many of a mass change to look at, before the resource's own part in it and after.

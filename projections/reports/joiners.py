@@ -1,7 +1,8 @@
 """Who was given an account in a period; beside a file of approvals, by which of them."""
 
 from collections import Counter
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -95,10 +96,8 @@ def _rows(scope: Scope, lines: int | None) -> Rows:
     """lines: of the file of approvals; None without one."""
     disabled = without_group = 0
     exceptions: Counter[str] = Counter()
-    beside = nullcontext() if lines is None else scope.table("given_approvals", _GIVEN)
-    with beside, scope.table("used_approvals", "number integer primary key"):
-        if lines is not None:
-            _take_in(scope)
+    used = 0
+    with nullcontext() if lines is None else _beside(scope):
         for page in scope.pages(_PAGE, scope.first):
             doings = scope.doings([position for row in page for position in (row[0], row[5])])
             names = scope.names([row[4] for row in page if row[4] is not None])
@@ -115,7 +114,8 @@ def _rows(scope: Scope, lines: int | None) -> Rows:
                     by.by, by.token_id, by.address, by.request_id, active is False, names.get(group_id, group_id),
                     first.at, None if hours is None else round(hours, 2), groups, value(resource), *told, created,
                 ))  # fmt: skip
-        used = scope.row("select count(*) from used_approvals")[0]
+        if lines is not None:
+            used = scope.row("select count(*) from used_approvals")[0]
     created = scope.counted("UserCreated", "users/")
     return [
         Figure("Accounts created, by entries", created, created == scope.matched),
@@ -126,7 +126,10 @@ def _rows(scope: Scope, lines: int | None) -> Rows:
 
 
 def _figures(exceptions: Counter[str], lines: int, used: int) -> list[Figure]:
-    says = {IN_TIME: "approved before they were made", TOO_LATE: "approved afterwards", NOT_APPROVED: "not approved"}
+    says = {
+        IN_TIME: "approved in time, as far as the file has times", TOO_LATE: "approved afterwards",
+        NOT_APPROVED: "not approved",
+    }  # fmt: skip
     return [
         *(Figure(f"Accounts {words}", exceptions[exception]) for exception, words in says.items()),
         Figure("Approvals of accounts made in the period", used),
@@ -134,8 +137,15 @@ def _figures(exceptions: Counter[str], lines: int, used: int) -> list[Figure]:
     ]
 
 
-def _take_in(scope: Scope) -> None:
+@contextmanager
+def _beside(scope: Scope) -> Iterator[None]:
     """Lay the file into a table: it may be about half a million."""
+    with scope.table("given_approvals", _GIVEN), scope.table("used_approvals", "number integer primary key"):
+        _take_in(scope)
+        yield
+
+
+def _take_in(scope: Scope) -> None:
     assert scope.asked.file is not None
     source = enumerate(approvals(scope.asked.file))
     while batch := list(islice(source, _AT_ONCE)):
