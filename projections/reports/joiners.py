@@ -56,11 +56,17 @@ select * from unnest(%(numbers)s::integer[], %(kinds)s::text[], %(keys)s::bytea[
 _FOUND = """
 select distinct k.id::text, a.number, a.reference, a.at
   from unnest(%(ids)s::uuid[]) k(id)
-  join names n on n.tenant_id = %(tenant)s
-              and n.id = k.id
-              and n.from_position <= %(last)s
-  join given_approvals a on a.key = n.key
-                        and a.kind = n.kind
+ cross join lateral (select kind, key
+                       from names
+                      where tenant_id = %(tenant)s
+                        and id = k.id
+                        and from_position <= %(last)s
+                     offset 0) n
+ cross join lateral (select number, reference, at
+                       from given_approvals
+                      where key = n.key
+                        and kind = n.kind
+                     offset 0) a
  order by a.at nulls last, a.number
 """
 _USE = "insert into used_approvals select * from unnest(%(numbers)s::integer[]) on conflict do nothing"

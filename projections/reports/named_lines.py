@@ -57,15 +57,22 @@ def named_lines(file: BinaryIO, wanted: Mapping[str, Sequence[str]], needed: Map
 
 
 def _named(line: dict[str, str], where: str, columns: dict[str, list[str]]) -> NamedLine:
-    said = {
-        kind: [text for name in of if (text := line.get(name, "").strip()[:_TEXT_MAX])] for kind, of in columns.items()
-    }
-    names = list(dict.fromkeys(name for kind in _NAMES for name in said[kind]))
+    names: list[str] = []
+    firsts: dict[str, str] = {}
+    for kind, called in columns.items():
+        firsts[kind] = ""
+        for name in called:
+            text = line.get(name, "").strip()[:_TEXT_MAX]
+            if not text:
+                continue
+            firsts[kind] = firsts[kind] or text
+            if kind in _NAMES and text not in names:
+                names.append(text)
     if not names:
         raise BadFile(f"{where} names nobody")
-    firsts = {kind: next(iter(texts), "") for kind, texts in said.items()}
-    if any("\0" in text for text in (*names, *firsts.values())):
+    if "\0" in "".join((*names, *firsts.values())):
         raise BadFile(f"{where} has a character that no name can have")
-    return NamedLine(
-        where, names, firsts["employee_id"], {kind: firsts[kind] for kind in columns if kind not in _NAMES}
-    )
+    employee_id = firsts["employee_id"]
+    for kind in _NAMES:
+        del firsts[kind]
+    return NamedLine(where, names, employee_id, firsts)
