@@ -163,8 +163,9 @@ NAMES = Table(
 _CLOSE = """
 update names n
    set to_position = c.position
-  from unnest(%(ids)s::uuid[], %(kinds)s::text[], %(positions)s::bigint[]) c(id, kind, position)
- where n.tenant_id = %(tenant_id)s
+  from unnest(%(tenants)s::integer[], %(ids)s::uuid[], %(kinds)s::text[], %(positions)s::bigint[])
+       c(tenant_id, id, kind, position)
+ where n.tenant_id = c.tenant_id
    and n.id = c.id
    and n.kind = c.kind
    and n.to_position is null
@@ -186,7 +187,7 @@ class Names:
             cursor.execute(
                 _CLOSE,
                 {
-                    "tenant_id": tenant_id,
+                    "tenants": [tenant_id] * len(older),
                     "ids": [closed.id for closed in older],
                     "kinds": [closed.kind for closed in older],
                     "positions": [closed.position for closed in older],

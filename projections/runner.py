@@ -89,6 +89,14 @@ update tracking
    and position = %(before)s
 """
 
+# What a page is joined with is found by its key, in a table of whatever size it has at that moment: a plan made while
+# it was small would stay, and read all of it for each row of a page once it is large.
+BY_KEY = """
+set local plan_cache_mode = force_custom_plan;
+set local enable_seqscan = off;
+set local enable_bitmapscan = off
+"""
+
 # Every tenant with something to read, in one statement: two index probes a tenant, no rows when all is read.
 _BEHIND = """
 select t.tenant_id, t.slug, t.origin, t.settings, p.projection,
@@ -186,6 +194,7 @@ def _write(reader: Reader, projections: Sequence[Projection], entries: Sequence[
     """Write a page and move; False, with nothing written, when somebody else moved first."""
     tenant_id = reader.tenant.tenant_id
     with reader.connection.transaction(), psycopg.Cursor(reader.connection) as cursor:
+        cursor.execute(BY_KEY)
         for projection in projections:
             # Moved first: the row's lock makes a second runner wait here, before it has written anything.
             cursor.execute(

@@ -6,6 +6,7 @@ group whose every new member were a new state would be written as often as it ha
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -98,29 +99,30 @@ VERSIONS = Table(
 
 # Whoever has not changed again since stands in the directory as the entry left it: a row made there is not made twice.
 # A resource's version tells. During a replay the directory is empty here, and every state is added up. One index probe
-# an id: a limit keeps any planner from reading everybody for a page's sake.
-_TAKE_OVER = """
+# an id: the limit keeps planners from reading everybody for a page's sake, and the tenant in each row from taking one
+# that they have not seen yet for empty, its every index as good as the key.
+TAKE_OVER = """
   with told as (
        select *
-         from unnest(%(ids)s::uuid[], %(versions)s::integer[], %(positions)s::bigint[], %(times)s::timestamptz[])
-              t(id, version, position, recorded_at)
+         from unnest(%(tenants)s::integer[], %(ids)s::uuid[], %(versions)s::integer[], %(positions)s::bigint[],
+                     %(times)s::timestamptz[]) t(tenant_id, id, version, position, recorded_at)
        )
 insert into resource_versions
        (tenant_id, type, id, from_position, version, recorded_at, active, document, search)
-select %(tenant_id)s, r.type, t.id, t.position, t.version, t.recorded_at, r.active, r.document, r.search
+select t.tenant_id, r.type, t.id, t.position, t.version, t.recorded_at, r.active, r.document, r.search
   from told t
  cross join lateral (select u.resource_type as type, u.version, u.active, u.document, u.search
                        from users u
-                      where u.tenant_id = %(tenant_id)s
+                      where u.tenant_id = t.tenant_id
                         and u.id = t.id
                       limit 1) r
  where r.version = t.version
  union all
-select %(tenant_id)s, 'Group', t.id, t.position, t.version, t.recorded_at, null, r.document, r.search
+select t.tenant_id, 'Group', t.id, t.position, t.version, t.recorded_at, null, r.document, r.search
   from told t
  cross join lateral (select g.attribute_version, g.document, g.search
                        from groups g
-                      where g.tenant_id = %(tenant_id)s
+                      where g.tenant_id = t.tenant_id
                         and g.id = t.id
                       limit 1) r
  where r.attribute_version = t.version
@@ -167,13 +169,14 @@ def _take_over(cursor: Cursor[Any], tenant_id: TenantId, making: Sequence[Entry]
     last = {entry.stream: entry for entry in making}
     told = [entry for entry in last.values() if not (_is_deletion(entry) or isinstance(entry.event, Erased))]
     columns = {
+        "tenants": repeat(str(tenant_id), len(told)),
         "ids": (entry.stream.partition("/")[2] for entry in told),
         "versions": (str(entry.version) for entry in told),
         "positions": (str(entry.position) for entry in told),
         "times": (entry.recorded_at.isoformat() for entry in told),
     }
     packed = {name: f"{{{','.join(values)}}}" for name, values in columns.items()}
-    cursor.execute(_TAKE_OVER, {"tenant_id": tenant_id, **packed})
+    cursor.execute(TAKE_OVER, packed)
     return {position for (position,) in cursor.fetchall()}
 
 

@@ -1,7 +1,9 @@
 """States as intervals: how they are read, what an erasure leaves of them, and a company's three years of them."""
 
 from collections.abc import Iterator
+from hashlib import md5
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -18,9 +20,11 @@ from projections.asof import last_position, population
 from projections.directory import resource_of
 from projections.ordering import Mark
 from projections.queries import Question, select_edges, select_page
-from projections.runner import catch_up
-from projections.versions import Versions, own, rows
+from projections.runner import BY_KEY, catch_up
+from projections.versions import TAKE_OVER, Versions, own, rows
 from tests.conftest import Database
+from tests.ledger.test_lookups import CROWD, rows_of
+from tests.ledger.test_lookups import nodes as plan_nodes
 from tests.projections.recording import Recording
 from tests.projections.telling import ADA, BOB, Telling, changed, created, deleted
 
@@ -213,3 +217,21 @@ def nodes(reader: Reader, statement: str, parameters: dict[str, Any]) -> Iterato
         node = waiting.pop()
         waiting += node.get("Plans", ())
         yield node
+
+
+def test_a_page_is_taken_over_by_key_also_of_a_tenant_nobody_counted(fresh_database: Database) -> None:
+    """Statistics that know of other tenants only make every index of a new one look as good as the key."""
+    ids = [str(UUID(bytes=md5(f"u{n}".encode()).digest())) for n in range(1, 101)]
+    columns = {"tenants": ["8"] * 100, "ids": ids, "versions": ["1"] * 100, "positions": [str(n) for n in range(100)],
+               "times": ["2026-01-01T00:00:00Z"] * 100}  # fmt: skip
+    parameters = {name: f"{{{','.join(values)}}}" for name, values in columns.items()}
+    with psycopg.connect(fresh_database.owner_url, autocommit=True) as connection:
+        connection.execute("begin; " + CROWD + "commit")
+        connection.execute("analyze")
+        connection.execute("begin; " + CROWD.replace("select 7,", "select 8,") + "commit")
+        with connection.transaction():
+            connection.execute(BY_KEY)
+            explain = f"explain (analyze, format json) {TAKE_OVER}"
+            (plan,) = psycopg.ClientCursor(connection).execute(explain, parameters).fetchone() or ()
+    touched = sum(rows_of(node) for node in plan_nodes(plan[0]["Plan"]))
+    assert 100 <= touched <= 300
