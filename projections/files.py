@@ -5,7 +5,7 @@ import csv
 import hashlib
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from io import TextIOWrapper
@@ -40,7 +40,8 @@ def opened_text(file: BinaryIO) -> Iterator[TextIOWrapper]:
     except UnicodeError:
         raise BadFile("the file is not UTF-8 text") from None
     finally:
-        text.detach()
+        with suppress(ValueError):  # Whoever reads may be let go after the file was closed.
+            text.detach()
 
 
 def csv_lines(text: TextIOWrapper) -> tuple[list[str], Iterator[tuple[dict[str, str], str]]]:

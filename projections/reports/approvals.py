@@ -4,6 +4,7 @@ A date without a time is that day's beginning, in UTC: approved on the day count
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 from typing import BinaryIO
 
@@ -32,7 +33,9 @@ class Approval(Struct, frozen=True):
 
 def approvals(file: BinaryIO) -> Iterator[Approval]:
     """Yield the file's lines. Raises BadFile with the line."""
-    return map(_approval, named_lines(file, _COLUMNS, {"reference": "the approval's reference, such as ticket"}))
+    with closing(named_lines(file, _COLUMNS, {"reference": "the approval's reference, such as ticket"})) as lines:
+        for line in lines:
+            yield _approval(line)
 
 
 def _approval(line: NamedLine) -> Approval:

@@ -3,7 +3,7 @@
 A line that names nobody ends the reading: a list that was compared in part would pass for a comparison.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import BinaryIO
 
 from msgspec import Struct
@@ -37,7 +37,9 @@ class NamedLine(Struct, frozen=True):
     others: dict[str, str]
 
 
-def named_lines(file: BinaryIO, wanted: Mapping[str, Sequence[str]], needed: Mapping[str, str]) -> Iterator[NamedLine]:
+def named_lines(
+    file: BinaryIO, wanted: Mapping[str, Sequence[str]], needed: Mapping[str, str]
+) -> Generator[NamedLine, None, None]:
     """Yield the file's lines. Raises BadFile with the line.
 
     wanted: what columns besides names are called, by what they are here. needed: of these, what to say of a file

@@ -5,6 +5,7 @@ as one without a name does.
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO
 
@@ -32,7 +33,9 @@ class Termination(Struct, frozen=True):
 def terminations(file: BinaryIO) -> Iterator[Termination]:
     """Yield the file's lines. Raises BadFile with the line."""
     needed = {"terminated": "when the employment ended, such as terminated_at"}
-    return map(_termination, named_lines(file, {"terminated": _TERMINATED}, needed))
+    with closing(named_lines(file, {"terminated": _TERMINATED}, needed)) as lines:
+        for line in lines:
+            yield _termination(line)
 
 
 def _termination(line: NamedLine) -> Termination:
