@@ -26,7 +26,7 @@ def search_document(resource: JsonObject, resource_type: ResourceType) -> JsonOb
 
 
 def check_known(resource: JsonObject, resource_type: ResourceType) -> None:
-    """Raise OutdatedSchema for an attribute that the type does not have, as `search_document` does."""
+    """Raise OutdatedSchema for an attribute of the resource itself, or an extension, that the type does not have."""
     if not resource.keys() <= resource_type.prepare_whole.keys():
         raise OutdatedSchema
 

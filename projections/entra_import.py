@@ -5,7 +5,6 @@ every row that can be about a request is compared with the requests of that time
 several, makes no difference to what is stored.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from io import SEEK_END
@@ -26,7 +25,7 @@ from ledger.tenants import job_of
 from projections.answers import read_up_to
 from projections.entra import EntraProperty, EntraRow, Recorded, Sent, joined
 from projections.entra_files import Piece, PropertyPart, StepPart, read_export
-from projections.files import BadFile
+from projections.files import BadFile, digest
 from projections.names import key_of
 from projections.tables import NULL, Table, byte_string, copy_lines, json, text
 
@@ -128,7 +127,7 @@ def _stage(
     """Copy what the files hold into the stage; returns their digests. Raises BadFile."""
     digests, done, rows = [], 0, 0
     for name, file in files:
-        digests.append(hashlib.file_digest(file, "sha256").hexdigest())  # type: ignore[arg-type]
+        digests.append(digest(file))
         size = file.seek(0, SEEK_END)
         file.seek(0)
         try:

@@ -9,12 +9,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from domain.errors import InvalidValue
 from projections.directory import resource_of
-from projections.files import BadFile, digest
 from projections.reports.approvals import approvals
 from projections.reports.frame import Figure, Report, Rows, Scope
-from projections.subjects import name_keys
+from projections.reports.named_lines import account_keys, read_once
 from projections.words import value
 
 _AT_ONCE = 500
@@ -80,15 +78,11 @@ class Approved(Struct, frozen=True):
 
 
 def begin(scope: Scope) -> Rows:
-    """Read all of the file once, if there is one, so that a wrong line is told before anything else."""
+    """Beside a file of approvals read all of it once."""
     file = scope.asked.file
     if file is None:
         return _rows(scope, None)
-    try:
-        lines = sum(1 for _ in approvals(file))
-    except BadFile as error:
-        raise InvalidValue(f"the file of approvals: {error}") from None
-    sha256 = digest(file)
+    lines, sha256 = read_once(file, approvals, "the file of approvals")
     scope.recorded |= {"approvals_sha256": [sha256]}
     scope.filters += [
         f"file of approvals: {lines} lines, SHA-256 {sha256}",
@@ -158,9 +152,7 @@ def _take_in(scope: Scope) -> None:
         rows = [
             (number, kind, key, each.reference, each.at)
             for number, each in batch
-            for name in each.names
-            for kind, key in name_keys(name).items()
-            if kind in ("userName", "externalId")
+            for kind, key in account_keys(each.names)
         ]
         columns = dict(zip(("numbers", "kinds", "keys", "references", "times"), zip(*rows, strict=True), strict=True))
         scope.run(_GIVE, **{name: list(column) for name, column in columns.items()})

@@ -9,7 +9,6 @@ from typing import Any
 from msgspec import Struct
 
 from domain.errors import InvalidValue
-from projections.files import BadFile, digest
 from projections.reports.accounts import (
     LAST_STATES,
     Ending,
@@ -24,8 +23,8 @@ from projections.reports.accounts import (
     states_of,
 )
 from projections.reports.frame import Doing, Figure, Parameter, Report, Row, Rows, Scope
+from projections.reports.named_lines import account_keys, read_once
 from projections.reports.personnel import Termination, terminations
-from projections.subjects import name_keys
 
 _AT_ONCE = 500
 HOURS = 24
@@ -83,7 +82,7 @@ _KNOWN = "select distinct id::text from matched_accounts where id = any(%(ids)s:
 
 
 def begin(scope: Scope) -> Rows:
-    """Read all of Personnel's file once, so that a wrong line is told before anything else."""
+    """Beside Personnel's file read all of it once."""
     hours = scope.number("hours", HOURS)
     file = scope.asked.file
     if file is None:
@@ -91,11 +90,7 @@ def begin(scope: Scope) -> Rows:
             raise InvalidValue("hours is about Personnel's file: lay one beside the ledger")
         scope.filters.append("accounts that are not active at the end of the period, and were when it began")
         return _without_file(scope)
-    try:
-        lines = sum(1 for _ in terminations(file))
-    except BadFile as error:
-        raise InvalidValue(f"Personnel's file: {error}") from None
-    sha256 = digest(file)
+    lines, sha256 = read_once(file, terminations, "Personnel's file")
     scope.recorded |= {"hr_file_sha256": [sha256], "hours": [str(hours)]}
     scope.filters += [
         f"Personnel's file: {lines} lines, SHA-256 {sha256}",
@@ -208,13 +203,7 @@ def _compared(scope: Scope, batch: Sequence[Termination], allowed: timedelta) ->
 
 def _accounts(scope: Scope, batch: Sequence[Termination]) -> dict[int, list[str]]:
     """Whose names these are or ever were, by the termination's number in the batch."""
-    wanted = [
-        (number, kind, key)
-        for number, each in enumerate(batch)
-        for name in each.names
-        for kind, key in name_keys(name).items()
-        if kind in ("userName", "externalId")
-    ]
+    wanted = [(number, kind, key) for number, each in enumerate(batch) for kind, key in account_keys(each.names)]
     found: dict[int, list[str]] = {number: [] for number in range(len(batch))}
     numbers, kinds, keys = zip(*wanted, strict=True) if wanted else ((), (), ())
     for number, user_id in scope.rows(_BY_NAME, numbers=list(numbers), kinds=list(kinds), keys=list(keys)):

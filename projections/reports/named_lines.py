@@ -3,12 +3,15 @@
 A line that names nobody ends the reading: a list that was compared in part would pass for a comparison.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 from msgspec import Struct
 
-from projections.files import BadFile, csv_lines, letters, opened_text
+from domain.errors import InvalidValue
+from projections.files import BadFile, csv_lines, digest, letters, opened_text
+from projections.names import NAMING
+from projections.subjects import name_keys
 
 _TEXT_MAX = 1_024
 
@@ -35,6 +38,22 @@ class NamedLine(Struct, frozen=True):
     names: list[str]
     employee_id: str
     others: dict[str, str]
+
+
+def read_once(file: BinaryIO, read: Callable[[BinaryIO], Iterable[object]], called: str) -> tuple[int, str]:
+    """Read all of a file, so that a wrong line is told before anything else; return how many lines, and the SHA-256.
+
+    called: what the file is called for people. Raises InvalidValue with the line.
+    """
+    try:
+        return sum(1 for _ in read(file)), digest(file)
+    except BadFile as error:
+        raise InvalidValue(f"{called}: {error}") from None
+
+
+def account_keys(names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield (kind, key) of everything that an account by these names can be called in the table `names`."""
+    return ((kind, key) for name in names for kind, key in name_keys(name).items() if kind in NAMING["users"])
 
 
 def named_lines(

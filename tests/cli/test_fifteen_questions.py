@@ -186,8 +186,7 @@ def which_names_did_this_account_have_before(simulated: Simulated, reader: Reade
     return Asked(("why", user_id), [person.user_name, person.alias, "-lindqvist", f"until {when(step.at)}"])
 
 
-Question = Callable[[Simulated, Reader], Asked]
-QUESTIONS: list[Question] = [
+QUESTIONS: list[Callable[[Simulated, Reader], Asked]] = [
     who_deactivated_this_user,
     why_were_many_deprovisioned_at_once,
     was_it_us_the_identity_provider_or_the_application,
@@ -206,47 +205,32 @@ QUESTIONS: list[Question] = [
 ]
 
 
+MILLION = pytest.param("large", marks=[pytest.mark.slow, pytest.mark.timeout(3_600)], id="a million entries")
+
+
+@pytest.fixture(params=[pytest.param("simulated", id="20,000 entries"), MILLION])
+def company(request: pytest.FixtureRequest) -> Simulated:
+    """The simulated ledger; with --slow the large one as well."""
+    found: Simulated = request.getfixturevalue(request.param)
+    return found
+
+
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.__name__)
 def test_one_command_answers(
-    question: Question,
-    simulated: Simulated,
-    personnel: Path,
-    postgres: Database,
-    keys: Keys,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert left_unsaid(question, simulated, personnel, postgres, keys, capsys) == []
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3_600)
-@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.__name__)
-def test_one_command_answers_from_a_million_entries(
-    question: Question,
-    large: Simulated,
+    question: Callable[[Simulated, Reader], Asked],
+    company: Simulated,
     tmp_path: Path,
     postgres: Database,
     keys: Keys,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    write_personnel_csv(large.personnel.rows, tmp_path / "terminations.csv")
-    assert left_unsaid(question, large, tmp_path / "terminations.csv", postgres, keys, capsys) == []
-
-
-def left_unsaid(
-    question: Question,
-    simulated: Simulated,
-    personnel: Path,
-    postgres: Database,
-    keys: Keys,
-    capsys: pytest.CaptureFixture[str],
-) -> list[str]:
-    """Ask, and return what the answer should have said and does not."""
     with psycopg.connect(postgres.app_url, autocommit=True) as connection:
-        vault = Vault.load(connection, simulated.tenant.tenant_id, keys)
-        asked = question(simulated, Reader(connection, simulated.tenant, vault))
+        vault = Vault.load(connection, company.tenant.tenant_id, keys)
+        asked = question(company, Reader(connection, company.tenant, vault))
+    personnel = tmp_path / "terminations.csv"
+    write_personnel_csv(company.personnel.rows, personnel)
     verb, *rest = (str(personnel) if part == PERSONNEL else part for part in asked.command)
     where = ("--database-url", postgres.app_url, "--keys", str(keys.folder))
-    assert run([verb, simulated.tenant.slug, *rest, *where]) == 0
+    assert run([verb, company.tenant.slug, *rest, *where]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    return [fact for fact in asked.says if fact not in told]
+    assert [fact for fact in asked.says if fact not in told] == []

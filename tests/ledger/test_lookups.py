@@ -1,9 +1,7 @@
 """Point reads stay point reads: what they touch does not grow with the directory, whatever the planner knows of it."""
 
-import json
 from collections.abc import Iterable, Iterator
 from hashlib import md5, sha256
-from typing import Any
 
 import psycopg
 import pytest
@@ -12,6 +10,7 @@ from ledger.connections import KEPT_SETTINGS
 from ledger.lookups import QUERIES
 from tests.conftest import Database
 from tests.ledger.desk import Connection
+from tests.plans import told, touched
 
 USERS = 3_000
 GROUPS = 60
@@ -90,26 +89,5 @@ def test_a_look_up_touches_its_own_rows_only(crowd: Connection) -> None:
         crowd.execute(f"prepare asked_{name} as {statement}")
         explain = f"explain (analyze, format json) execute asked_{name}({', '.join(arguments)})"
         (plan,) = crowd.execute(explain).fetchone() or ()
-        touched = sum(rows_of(node) for node in nodes(plan[0]["Plan"]))
-        assert touched <= KEYS * rows_a_key, f"{name} touches {touched:.0f} rows: {told(plan[0]['Plan'])}"
-
-
-def rows_of(node: dict[str, Any]) -> float:
-    """The rows that a node took from an index or a table, those it threw away included."""
-    if node["Node Type"] not in ("Index Scan", "Index Only Scan", "Seq Scan", "Bitmap Heap Scan", "Bitmap Index Scan"):
-        return 0
-    lost = sum(count for name, count in node.items() if name.startswith("Rows Removed"))
-    return float((node["Actual Rows"] + lost) * node["Actual Loops"])
-
-
-def told(plan: dict[str, Any]) -> str:
-    """A plan in a few words."""
-    words = ("Node Type", "Index Name", "Alias", "Index Cond", "Filter", "Plan Rows", "Actual Rows", "Actual Loops")
-    return "\n".join(json.dumps([node.get(word) for word in words]) for node in nodes(plan))
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A plan's nodes."""
-    yield plan
-    for below in plan.get("Plans", ()):
-        yield from nodes(below)
+        rows = touched(plan[0]["Plan"])
+        assert rows <= KEYS * rows_a_key, f"{name} touches {rows:.0f} rows: {told(plan[0]['Plan'])}"

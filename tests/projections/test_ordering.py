@@ -20,6 +20,7 @@ from domain.search import search_document
 from domain.sorting import SORTED_CHARACTERS, in_order, read_sort
 from projections.ordering import Mark
 from projections.queries import Queries, Question, select_page
+from tests.plans import nodes
 
 BOTH = (USER, GROUP)
 
@@ -235,12 +236,12 @@ def test_a_page_reads_its_own_rows_only(
     """CU-15: from an index in its order, without sorting, beginning behind the mark; however deep."""
     statement, parameters = select_page(question(900_013, sort_by, order), after, offset=0, count=101)
     (plan,) = crowd.execute(f"explain (analyze, format json, timing off) {statement}", parameters).fetchone() or ()
-    nodes = list(_nodes(plan[0]["Plan"]))
-    (scan,) = [node for node in nodes if node.get("Relation Name") == "users"]
+    read = list(nodes(plan[0]["Plan"]))
+    (scan,) = [node for node in read if node.get("Relation Name") == "users"]
     assert scan["Index Name"] == index
     assert scan["Actual Rows"] == 101
     assert scan.get("Rows Removed by Filter", 0) == 0
-    assert not any(node["Node Type"].endswith("Sort") and node["Actual Rows"] > 101 for node in nodes)
+    assert not any(node["Node Type"].endswith("Sort") and node["Actual Rows"] > 101 for node in read)
 
 
 def test_names_that_begin_so_come_from_an_index(crowd: psycopg.Connection[Any]) -> None:
@@ -249,7 +250,7 @@ def test_names_that_begin_so_come_from_an_index(crowd: psycopg.Connection[Any]) 
         asked = Question(900_013, (USER,), parse_filter(text, (USER,)), None, "")
         statement, parameters = select_page(asked, None, offset=0, count=101)
         (plan,) = crowd.execute(f"explain (analyze, format json, timing off) {statement}", parameters).fetchone() or ()
-        (scan,) = [node for node in _nodes(plan[0]["Plan"]) if node.get("Relation Name") == "users"]
+        (scan,) = [node for node in nodes(plan[0]["Plan"]) if node.get("Relation Name") == "users"]
         assert scan["Index Name"] == "users_by_name_sorted"
         assert 0 < scan["Actual Rows"] < 30 and scan.get("Rows Removed by Filter", 0) == 0
 
@@ -269,9 +270,3 @@ def test_a_list_that_takes_too_long_is_refused(fresh_database: Any) -> None:
     with psycopg.connect(fresh_database.owner_url) as blocking:
         blocking.execute("lock table users in access exclusive mode")
         asyncio.run(ask())
-
-
-def _nodes(node: Json) -> Iterator[Json]:
-    yield node
-    for child in node.get("Plans", ()):
-        yield from _nodes(child)

@@ -23,8 +23,8 @@ from projections.queries import Question, select_edges, select_page
 from projections.runner import BY_KEY, catch_up
 from projections.versions import TAKE_OVER, Versions, own, rows
 from tests.conftest import Database
-from tests.ledger.test_lookups import CROWD, rows_of
-from tests.ledger.test_lookups import nodes as plan_nodes
+from tests.ledger.test_lookups import CROWD
+from tests.plans import nodes, touched
 from tests.projections.recording import Recording
 from tests.projections.telling import ADA, BOB, Telling, changed, created, deleted
 
@@ -174,7 +174,7 @@ PLANS = {
 def test_the_past_is_read_from_indexes(company: Reader, text: str | None, after: Mark | None, index: str) -> None:
     """No more than the page needs: of each resource the row of its coming, and the state that held."""
     asked = question(company.tenant.tenant_id, company.size() // 2, text)
-    scans = list(nodes(company, *select_page(asked, after, offset=0, count=50)))
+    scans = list(nodes_of(company, *select_page(asked, after, offset=0, count=50)))
     read = [each for each in scans if each.get("Relation Name") == "resource_versions"]
     assert index in {each.get("Index Name") for each in scans}
     assert len(read) == 2
@@ -193,7 +193,7 @@ def test_edges_of_the_past_are_read_from_indexes(company: Reader) -> None:
         for kind in (USER, GROUP):
             found = [(kind, stored) for kind, stored, _ in population(company, question(tenant_id, at, kind=kind))][:2]
             for asked in select_edges(question(tenant_id, at), found):
-                used |= {each.get("Index Name") for each in nodes(company, *asked)}
+                used |= {each.get("Index Name") for each in nodes_of(company, *asked)}
     assert used >= {"memberships_of_member", "memberships_ended", "memberships_pkey"}
 
 
@@ -208,15 +208,11 @@ def test_the_tables_as_they_were_have_the_columns_of_the_tables(company: Reader,
     assert past <= present
 
 
-def nodes(reader: Reader, statement: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def nodes_of(reader: Reader, statement: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Every node of a statement's plan."""
     explain = f"explain (analyze, format json, timing off) {statement}"
     (plan,) = reader.connection.execute(explain, parameters).fetchone() or ()
-    waiting = [plan[0]["Plan"]]
-    while waiting:
-        node = waiting.pop()
-        waiting += node.get("Plans", ())
-        yield node
+    yield from nodes(plan[0]["Plan"])
 
 
 def test_a_page_is_taken_over_by_key_also_of_a_tenant_nobody_counted(fresh_database: Database) -> None:
@@ -233,5 +229,4 @@ def test_a_page_is_taken_over_by_key_also_of_a_tenant_nobody_counted(fresh_datab
             connection.execute(BY_KEY)
             explain = f"explain (analyze, format json) {TAKE_OVER}"
             (plan,) = psycopg.ClientCursor(connection).execute(explain, parameters).fetchone() or ()
-    touched = sum(rows_of(node) for node in plan_nodes(plan[0]["Plan"]))
-    assert 100 <= touched <= 300
+    assert 100 <= touched(plan[0]["Plan"]) <= 300

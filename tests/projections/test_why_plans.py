@@ -13,6 +13,7 @@ from ledger.tenants import create_tenant
 from ledger.vault import Keys
 from projections.asking import Asked, why
 from tests.conftest import Database
+from tests.plans import nodes
 from tests.projections.telling import ADA, BOB, EVERYONE, FINANCE, changed, left
 from tests.projections.test_inferences import person
 from tests.projections.whying import Ask, Told
@@ -96,7 +97,7 @@ def test_every_statement_reads_an_index_and_little_of_it(
     for query, parameters in watched.statements:
         text = query.decode() if isinstance(query, bytes) else query
         (plan,) = connection.execute(f"explain (analyze, format json, timing off) {text}", parameters).fetchone()
-        for node in _nodes(plan[0]["Plan"]):
+        for node in nodes(plan[0]["Plan"]):
             if node.get("Relation Name") in SMALL:
                 continue
             assert node["Node Type"] != "Seq Scan", text
@@ -113,9 +114,3 @@ def test_how_often_a_request_was_repeated_changes_nothing(ask: Ask, monkeypatch:
     assert [each.group_name for each in told.lost_before] == ["Finance"]
     assert told.held_count == 1
     assert BOB not in str(told)
-
-
-def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield node
-    for child in node.get("Plans", ()):
-        yield from _nodes(child)
