@@ -1,6 +1,6 @@
 """One worker process: started by `serve`, told everything on its standard input, gone when `serve` is gone.
 
-Started early, so that it has imported what it needs by the time the database is there.
+Started early, so that it has loaded what it needs by the time the database is there.
 """
 
 import ctypes
@@ -9,51 +9,21 @@ import signal
 import socket
 import sys
 
-import uvicorn
+from ledger.collector import load_without_collecting
 
-from api.app import create_app
-from api.description import read_description
-from api.lines import Lines, configure_logging
-from api.service import Service
-from ledger.collector import spare_what_is_loaded
-from ledger.vault import Keys
-
-GRACEFUL_STOP_S = 20  # For requests in flight; then they are cancelled.
 _PR_SET_PDEATHSIG = 1
 
 
 def main(listener_fd: int, parent_pid: int) -> None:
     """Answer requests until SIGTERM; those in flight are answered first."""
     _die_with(parent_pid)
-    listener = socket.socket(fileno=listener_fd)
+    load_without_collecting()
+    from api.description import read_description
+    from api.serving import answer
+
     line = sys.stdin.buffer.readline()
-    if not line:
-        return  # `serve` could not start.
-    description = read_description(line)
-    spare_what_is_loaded()
-    lines = Lines()
-    configure_logging(lines)
-    service = Service(description.config, description.database_url, Keys.open(description.config.keys), lines.write)
-
-    def pass_on() -> None:
-        service.metrics.queue(service.writer.waiting)
-        lines.pass_on()
-
-    settings = uvicorn.Config(
-        create_app(service, pass_on),
-        loop="uvloop",
-        http="api.protocol:Protocol",
-        ws="none",
-        lifespan="on",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        backlog=2_048,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=GRACEFUL_STOP_S,
-    )
-    uvicorn.Server(settings).run(sockets=[listener])
+    if line:  # Otherwise `serve` could not start.
+        answer(read_description(line), socket.socket(fileno=listener_fd))
 
 
 def _die_with(parent_pid: int) -> None:

@@ -5,7 +5,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from bench.run import Arguments, run
 from cli.exits import Misused
 
 
@@ -40,6 +39,8 @@ def bench(
         tenant: slug:SCIM-TOKEN:AUDIT-TOKEN of an empty tenant; first one for newcomers, then one for each size.
         database_url: Of that service's database, for the reference; only rates are printed without it.
     """
+    from bench.run import Arguments, run
+
     try:
         sizes = tuple(int(size) for size in users.split(",") if size)
     except ValueError:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 from cyclopts import App
 
 from cli.flags import Data, DatabaseUrl, Flag, KeysFolder, PublicUrl
@@ -60,6 +59,8 @@ def demo(
 @contextmanager
 def _running(data: Path, base_url: str, database_url: str | None) -> Iterator[str]:
     """Yield the base URL of a service on the data folder: the one that runs, or one for the moment."""
+    import httpx
+
     from bench.service import Service
     from ledger.data_folder import is_served_from
 

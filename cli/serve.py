@@ -1,13 +1,13 @@
 """`serve`: workers, embedded Postgres, migrations, first tenant, projections; and all of them gone at the end."""
 
 import errno
-import http.client
 import socket
 import threading
 import time
 
 from cli.exits import Failed
 from cli.workers import Workers
+from ledger.collector import load_without_collecting
 from ledger.config import Config
 from ledger.endings import Ending
 
@@ -17,6 +17,7 @@ _READY_S = 30.0
 
 def serve(config: Config, ending: Ending) -> None:
     """Run the service until SIGTERM or Ctrl-C. Raises Failed with one sentence when it cannot start."""
+    load_without_collecting()
     with _listen(config) as listener, Workers(listener, config.workers, ending) as workers:
         # Imported while the workers import theirs: half a second of the start.
         from cli.opening import Opening
@@ -55,6 +56,8 @@ def _announce(config: Config, told: list[str]) -> None:
 
 
 def _answers(config: Config) -> bool:
+    import http.client
+
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)  # noqa: S104
     deadline = time.monotonic() + _READY_S
     while time.monotonic() < deadline:

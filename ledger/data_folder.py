@@ -52,9 +52,10 @@ def prepare(data: Path, account: Account) -> None:
 def _make(data: Path, account: Account) -> None:
     for folder in reversed([data, *data.parents]):
         if not folder.exists():
-            folder.mkdir(mode=0o700)
-            if folder != data and account.switched:
-                folder.chmod(0o755)  # Of root's making, whatever its umask: the account must get through.
+            through = folder != data and account.switched  # Of root's making: the account must get through.
+            folder.mkdir(mode=0o755 if through else 0o700, exist_ok=True)  # Another verb may make it now.
+            if through:
+                folder.chmod(0o755)  # Whatever root's umask.
 
 
 def _foreign(data: Path) -> str:

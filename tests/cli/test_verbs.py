@@ -2,6 +2,8 @@
 
 import inspect
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ from msgspec import Struct
 
 from cli import main
 from tests.conftest import Database
-from tests.running import Client, Service
+from tests.running import ROOT, Client, Service
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
@@ -429,6 +431,15 @@ def test_every_verb_explains_itself(name: str, capfd: pytest.CaptureFixture[str]
     arguments = VERBS[name].assemble_argument_collection(parse_docstring=True)
     assert name in LASTING or "--json" in {argument.name for argument in arguments}
     assert [argument.name for argument in arguments if not argument.parameter.help] == []
+
+
+def test_a_command_line_loads_nothing_that_its_verb_does_not_need() -> None:
+    """Else `--help`, and the workers of a `serve`, would wait for the benchmark's clients and the database's."""
+    told = "from cli.main import _application; _application(); import cli.serve, sys; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert {"cyclopts", "cli.questions", "bench.command"} <= set(loaded.split())
+    unneeded = {"psycopg", "httpx", "http.client", "structlog", "rich", "bench.run", "domain"}
+    assert unneeded.isdisjoint(loaded.split())
 
 
 def test_the_verbs_of_the_contract_are_there() -> None:

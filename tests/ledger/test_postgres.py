@@ -9,14 +9,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from ledger.account import account_for
+from ledger.account import Account, account_for
 from ledger.binaries import DEBIAN, find_binaries
 from ledger.cluster import memory_bytes, shared_buffers_mib
+from ledger.data_folder import prepare
 from ledger.postgres import (
     DataFolderInUse,
     DataFolderUnusable,
@@ -284,6 +286,23 @@ def test_many_verbs_at_once_get_along(data_folder: Path) -> None:
     assert not alive(data_folder)
     with reach(data_folder, QUICK) as server:
         assert count(server, "visits") == 4
+
+
+def test_many_at_once_may_make_a_data_folder_and_its_parents(data_folder: Path) -> None:
+    """Whoever comes second finds it made."""
+    for number in range(100):
+        data = data_folder.with_name(f"new-{number}") / "a" / "b" / "data"
+        account = account_for(data)
+        together = threading.Barrier(4)
+
+        def make(data: Path = data, account: Account = account, together: threading.Barrier = together) -> None:
+            together.wait()
+            prepare(data, account)
+
+        with ThreadPoolExecutor(4) as pool:
+            for made in [pool.submit(make) for _ in range(4)]:
+                made.result()
+        assert stat.S_IMODE(data.stat().st_mode) == 0o700
 
 
 def test_a_pid_file_whose_pid_is_another_process_by_now_is_no_obstacle(data_folder: Path) -> None:
