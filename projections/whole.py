@@ -49,7 +49,7 @@ def _link(link: Link) -> str:
 
 
 def _others(told: Why) -> Iterator[str]:
-    yield f"The others of the mass change ({len(told.others)})"
+    yield f"The others of the mass change ({len(told.others):,})"
     for other in told.others:
         now = "active again" if other.active else "not active" if other.user_name else "gone"
         yield f"  {other.id}  {plain(other.user_name)}".rstrip() + f", {now}"

@@ -72,10 +72,10 @@ def why_were_many_deprovisioned_at_once(simulated: Simulated, reader: Reader) ->
         for user_id in each.subject_ids
     }
     asked = next(user_id for user_id in taken if user_id not in other)
-    others = f"The others of the mass change ({len(taken) - 1})"
+    others = f"The others of the mass change ({len(taken) - 1:,})"
     return Asked(
         ("why", asked, "--others"),
-        ["part of a mass change", f"disabled or deleted {len(taken)} users within the hour", others, *taken],
+        ["part of a mass change", f"disabled or deleted {len(taken):,} users within the hour", others, *taken],
     )
 
 
