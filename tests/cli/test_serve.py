@@ -231,6 +231,8 @@ def test_a_signal_while_starting_leaves_no_process(
     folder: Path, token: str, moment_s: float, number: signal.Signals
 ) -> None:
     """At whatever moment: importing, starting the database, telling the workers."""
+    if signal.getsignal(number) == signal.SIG_IGN:
+        pytest.skip("hang-ups are ignored here, as under nohup, and so by whatever we start")
     process = command("serve", "--data", str(folder), "--port", str(free_port()), "--workers", "2")
     time.sleep(moment_s)
     process.send_signal(number)
