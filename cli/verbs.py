@@ -24,24 +24,34 @@ def add_verbs(app: App) -> None:
     app.command(token)
 
 
-def migrate(*, json: Json = False, data: Data = None, database_url: DatabaseUrl = None) -> None:
+def migrate(
+    *, trigrams: bool | None = None, json: Json = False, data: Data = None, database_url: DatabaseUrl = None
+) -> None:
     """Bring the database to what this version needs; as its owner, before a service that is not.
 
     Exit status: 0 done, or nothing was to be done; 1 refused or failed; 2 usage.
+
+    Args:
+        trigrams: Also make the index by which filters find a part of a userName (Postgres' extension pg_trgm), or
+            with --no-trigrams drop it. Without it they read everybody; with it a new user costs a twentieth more.
     """
     from cli.connect import reach_owner_url
     from ledger.config import read_config
     from ledger.migrations import migrate as run
+    from ledger.trigrams import drop_parts_of_names, index_parts_of_names
 
     with reach_owner_url(read_config(data=data, database_url=database_url)) as url:
         migrated = run(url)
+        changed = {None: lambda _: False, True: index_parts_of_names, False: drop_parts_of_names}[trigrams](url)
     if json:
-        return say(msgspec.json.encode(migrated).decode())
+        return say(msgspec.json.encode({**msgspec.to_builtins(migrated), "trigrams_changed": changed}).decode())
     for name in migrated.applied:
         say(f"applied {name}")
     for warning in migrated.warnings:
         say(f"warning: {warning}")
-    if not migrated.applied:
+    if changed:
+        say(f"a part of a userName is now found {'by an index' if trigrams else 'by reading everybody'}")
+    if not migrated.applied and not changed:
         say("the database is up to date")
 
 

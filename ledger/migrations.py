@@ -147,7 +147,7 @@ def migrate(database_url: str, *, folder: Path = FOLDER, append: Path | None = A
         connection.add_notice_handler(
             lambda notice: warnings.append(notice.message_primary or "") if notice.severity == "WARNING" else None
         )
-        with _alone(connection):
+        with alone(connection):
             connection.execute("set client_min_messages = warning")
             connection.execute(TABLES)
             applied = [file.name for file in _pending(connection, files, append)]
@@ -237,7 +237,7 @@ def _refuse_unless_owner(connection: psycopg.Connection) -> None:
 
 
 @contextmanager
-def _alone(connection: psycopg.Connection) -> Iterator[None]:
+def alone(connection: psycopg.Connection) -> Iterator[None]:
     """Hold the migration lock of this database; other starters wait here."""
     connection.execute("select pg_advisory_lock(%s)", (LOCK,))
     try:

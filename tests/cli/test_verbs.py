@@ -330,6 +330,7 @@ def test_migrate_says_what_it_applied(say: Say, database: Database, empty_databa
     assert json.loads(say("migrate", "--database-url", empty_database.app_url, "--json").out) == {
         "applied": [],
         "warnings": [],
+        "trigrams_changed": False,
     }
 
 
