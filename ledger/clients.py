@@ -159,26 +159,32 @@ def revoke_secret(
 ) -> ClientSecret:  # fmt: skip
     """Revoke one of a client's secrets, and the access tokens that were given for it. Raises TenantRefused."""
     client_id = find_client(connection, tenant, client).client_id
-    secrets = list_secrets(connection, tenant, client_id)
-    live = [secret for secret in secrets if secret.secret_id == secret_id and not secret.revoked_at]
-    revoked = the_only(live, f"client {client}", "secret", secret_id)
     with connection.transaction():
+        _hold(connection, tenant, client_id)
+        secrets = list_secrets(connection, tenant, client_id)
+        live = [secret for secret in secrets if secret.secret_id == secret_id and not secret.revoked_at]
+        revoked = the_only(live, f"client {client}", "secret", secret_id)
         at = _append(connection, tenant, vault, client_id, ClientSecretRevoked(secret_id))
         _end_secret(connection, tenant, secret_id, at)
     return msgspec.structs.replace(revoked, revoked_at=at)
 
 
 def _append(connection: Connection, tenant: Tenant, vault: Vault, client_id: str, event: Event) -> datetime:
-    """Append to a live client's stream, in the caller's transaction; two operators take turns."""
+    """Append to a live client's stream, in the caller's transaction."""
+    _hold(connection, tenant, client_id)
+    stream = f"clients/{client_id}"
+    version = stream_version(connection, tenant, stream) + 1
+    return append(connection, operator_job(tenant, vault, stream, version, client_id, event)).recorded_at
+
+
+def _hold(connection: Connection, tenant: Tenant, client_id: str) -> None:
+    """Let two operators take turns at a client, until the end of the transaction. Raises TenantRefused."""
     live = connection.execute(
         "select from clients where tenant_id = %s and client_id = %s and revoked_at is null for update",
         (tenant.tenant_id, client_id),
     ).fetchone()
     if live is None:
         raise TenantRefused(f"tenant {tenant.slug} has no live client {client_id}")
-    stream = f"clients/{client_id}"
-    version = stream_version(connection, tenant, stream) + 1
-    return append(connection, operator_job(tenant, vault, stream, version, client_id, event)).recorded_at
 
 
 def _end_secret(connection: Connection, tenant: Tenant, secret_id: str, at: datetime) -> None:

@@ -15,7 +15,7 @@ from ledger.migrations import MigrationError, OwnerNeeded, alone
 _EXTENSION = "create extension if not exists pg_trgm"
 # Concurrently: nobody who writes waits. Names longer than what is kept sorted (0005) are looked at one by one.
 _INDEXES = {
-    "users_by_part_of_name": "users using gin (user_name_sorted gin_trgm_ops)",
+    "users_by_part_of_name": "users using gin (user_name_sorted gin_trgm_ops) with (gin_pending_list_limit = 512)",
     "users_of_long_name": "users (tenant_id) where length(user_name_sorted) = 200",
 }
 _THERE = "select to_regclass(%s)"

@@ -88,6 +88,22 @@ def test_a_grant_after_the_revocation_gives_nothing(
     assert access_tokens(connection, presented) == []
 
 
+def test_two_operators_revoke_a_secret_once(
+    connection: Connection, other: Connection, tenant: Tenant, vault: Vault, presented: Presented
+) -> None:
+    """The second one waits for the first, and is told that there is nothing left to revoke."""
+    asked = (tenant, vault, presented.client_id, presented.secret_id)
+    with ThreadPoolExecutor() as threads:
+        with connection.transaction():
+            revoke_secret(connection, *asked)
+            second = threads.submit(revoke_secret, other, *asked)
+            waits(connection, other)
+        with pytest.raises(TenantRefused, match="no live secret"):
+            second.result(10)
+    revoked = "select from entries where tenant_id = %s and event_type = 'ClientSecretRevoked'"
+    assert connection.execute(revoked, (tenant.tenant_id,)).rowcount == 1
+
+
 @pytest.mark.parametrize("whole_client", [False, True], ids=["secret", "client"])
 def test_a_revocation_after_the_grant_ends_its_token(
     connection: Connection, other: Connection, tenant: Tenant, vault: Vault, presented: Presented, whole_client: bool
