@@ -42,7 +42,7 @@ def migrate(
 
     with reach_owner_url(read_config(data=data, database_url=database_url)) as url:
         migrated = run(url)
-        changed = {None: lambda _: False, True: index_parts_of_names, False: drop_parts_of_names}[trigrams](url)
+        changed = trigrams is not None and (index_parts_of_names if trigrams else drop_parts_of_names)(url)
     if json:
         return say(msgspec.json.encode({**msgspec.to_builtins(migrated), "trigrams_changed": changed}).decode())
     for name in migrated.applied:

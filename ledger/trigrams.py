@@ -9,14 +9,14 @@ from contextlib import contextmanager
 
 import psycopg
 
+from domain.sorting import SORTED_CHARACTERS
 from ledger.connections import Connection
 from ledger.migrations import MigrationError, OwnerNeeded, alone
 
-_EXTENSION = "create extension if not exists pg_trgm"
 # Concurrently: nobody who writes waits. Names longer than what is kept sorted (0005) are looked at one by one.
 _INDEXES = {
     "users_by_part_of_name": "users using gin (user_name_sorted gin_trgm_ops) with (gin_pending_list_limit = 512)",
-    "users_of_long_name": "users (tenant_id) where length(user_name_sorted) = 200",
+    "users_of_long_name": f"users (tenant_id) where length(user_name_sorted) = {SORTED_CHARACTERS}",
 }
 _THERE = "select to_regclass(%s)"
 _WHOLE = "select from pg_index where indisvalid and indexrelid = to_regclass(%s)"
