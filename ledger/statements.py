@@ -123,6 +123,13 @@ class _Exchange:
                 self._results.append(result)
         except psycopg.Error as error:
             self._end(error)
+        else:
+            self._listen_on()
+
+    def _listen_on(self) -> None:
+        """Ask anew to be told: libuv tells of a line in error once, though data may have come before the error."""
+        self._loop.remove_reader(self._line)
+        self._loop.add_reader(self._line, self._read)
 
     def _end(self, error: psycopg.Error | None) -> None:
         self.leave()
