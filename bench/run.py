@@ -5,6 +5,7 @@ import platform
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -26,7 +27,9 @@ from bench.simulated import SLUG, fill
 from ledger.vault import Keys
 
 WARM_UP_S = 0.3
+LEAD = 0.5  # Of a row's time, before it is measured: projections then follow it as they would for as long as it lasts.
 REFERENCE_S = 1.0
+CAUGHT_UP_S_MAX = 60.0
 WIDTH = 130  # Of the table where no terminal gives one.
 
 Told = Callable[[str, int, int], None]  # Told what is being done, how much is done, and of how much.
@@ -127,6 +130,25 @@ def settle(database_url: str) -> None:
         connection.execute("checkpoint")
 
 
+def rest(database_url: str) -> None:
+    """Return when the projections have read every entry: no row pays for what the one before it wrote."""
+    behind = """
+    select from tracking k
+     where k.position < (select e.position + 1
+                           from entries e
+                          where e.tenant_id = k.tenant_id
+                          order by e.position desc
+                          limit 1)
+     limit 1
+    """
+    until = time.monotonic() + CAUGHT_UP_S_MAX
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        while connection.execute(behind).fetchone() is not None:
+            if time.monotonic() > until:
+                raise ServiceFailed(f"projections are still behind after {CAUGHT_UP_S_MAX:.0f} s")
+            time.sleep(0.05)
+
+
 def named_directory(base_url: str, tenant: str) -> Directory:
     """Return the directory of a tenant given as slug:SCIM-TOKEN:AUDIT-TOKEN. Raises ServiceFailed."""
     parts = tenant.split(":")
@@ -152,7 +174,7 @@ def measure(arguments: Arguments, place: Site, console: Console) -> Report:
     """Load the directories, try every row once, then take the rounds."""
     newcomers = place.new_directory("newcomers")
     directories = {size: loaded(place, size, console) for size in sorted(arguments.users)}
-    rows, left_out = all_rows(directories, newcomers, arguments.seconds)
+    rows, left_out = all_rows(directories, newcomers, (1 + LEAD) * arguments.seconds)
     if arguments.simulated:
         more, lacking_too = simulated_rows(arguments.simulated, place, console)
         rows, left_out = rows + more, left_out + lacking_too
@@ -228,7 +250,8 @@ def rounds(
 ) -> tuple[list[float], str, dict[str, list[Measured]]]:
     """Measure every row once a round, after the reference; each round begins with another row.
 
-    Return the references, the database server's version, and what was measured by row and round.
+    Nothing is measured before the projections have read what came earlier. Return the references, the database
+    server's version, and what was measured by row and round.
     """
     results: dict[str, list[Measured]] = {row.key: [] for row in rows}
     references: list[float] = []
@@ -237,6 +260,7 @@ def rounds(
         task = progress.add_task("measuring", total=arguments.rounds * (len(rows) + 1))
         for number in range(arguments.rounds):
             if reference:
+                rest(place.database_url)
                 references.append(reference.measure(REFERENCE_S))
             progress.advance(task)
             turn = number % len(rows) if rows else 0
@@ -249,8 +273,11 @@ def rounds(
 
 
 def one_row(row: Row, number: int, arguments: Arguments, place: Site, reference: float) -> Measured:
-    """Measure one row once, with the processor time that an operation took on either side."""
+    """Measure one row once, under way, with the processor time that an operation took on either side."""
     prepared = row.prepared(number)
+    if place.database_url:
+        rest(place.database_url)
+    prepared(LEAD * arguments.seconds, arguments.connections)
     service_before, postgres_before = place.processor_us()
     outcome = prepared(arguments.seconds, arguments.connections)
     service_after, postgres_after = place.processor_us()
