@@ -126,8 +126,8 @@ def test_what_was_written_is_there_after_stop_and_start(data_folder: Path) -> No
     server.stop()
 
 
-@pytest.mark.parametrize(("memory_gib", "mib"), [(0.5, 128), (2, 256), (4, 512), (24, 1024)])
-def test_buffers_take_an_eighth_of_the_memory(memory_gib: float, mib: int) -> None:
+@pytest.mark.parametrize(("memory_gib", "mib"), [(0.25, 128), (2, 512), (4, 1024), (24, 6144), (64, 8192)])
+def test_buffers_take_a_quarter_of_the_memory(memory_gib: float, mib: int) -> None:
     assert shared_buffers_mib(int(memory_gib * 2**30)) == mib
 
 
