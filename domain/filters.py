@@ -38,6 +38,7 @@ _WORD = re.compile(r'[A-Za-z$][^ ()\[\]"]*')
 _SPACES = re.compile(" *")
 _STRING = re.compile(r'"([^"\\\x00-\x1f]*)"|"(?:[^"\\\x00-\x1f]|\\.)*"')
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_MATCHING = re.compile(r'([A-Za-z$][^ ()\[\]"]*) eq "([^"\\\x00-\x1f]*)"')
 _CONSTANTS: dict[str, Literal] = {"true": True, "false": False, "null": None}
 _BOOLEANS = {"true": True, "false": False}
 _INTEGER_MAX = 2**63 - 1
@@ -53,6 +54,8 @@ def parse_filter(text: str, resource_types: tuple[ResourceType, ...]) -> Filter:
     """
     if len(text) > FILTER_CHARACTERS_MAX:
         raise InvalidFilter(f"the filter is longer than {FILTER_CHARACTERS_MAX} characters")
+    if len(resource_types) == 1 and (matching := _matching(text, resource_types[0])) is not None:
+        return Filter(((resource_types[0], matching),))
     parsers = [_Parser(text, resource_type.places.get) for resource_type in resource_types]
     expressions = tuple(
         (resource_type, parser.whole()) for resource_type, parser in zip(resource_types, parsers, strict=True)
@@ -61,6 +64,19 @@ def parse_filter(text: str, resource_types: tuple[ResourceType, ...]) -> Filter:
     if unknown:
         raise InvalidFilter(f"no attribute is called {min(unknown)[:80]!r}")
     return Filter(expressions)
+
+
+def _matching(text: str, resource_type: ResourceType) -> Expression | None:
+    """Read `attribute eq "text"` at a glance: what identity providers match by, thousands of times a cycle."""
+    found = _MATCHING.fullmatch(text)
+    if found is None:
+        return None
+    name = found[1].lower()
+    place = resource_type.places.get(name)
+    if place is None or name == "not":
+        return None
+    literal = _storable(found[2])
+    return _comparison(_readable(place), "eq", literal)
 
 
 def parse_value_filter(text: str, start: int, place: Place) -> tuple[Expression, int]:
