@@ -237,12 +237,12 @@ select {", ".join(f"r.{name}" for name in RUN_COLUMNS)}
 """  # noqa: S608  # Columns of ours.
 # One index probe each: a limit keeps any planner from reading all that a long run has touched.
 _TOUCHED = """
-select t.client_id, t.subject_id::text
-  from unnest(%(touching)s::text[], %(subjects)s::uuid[]) t(client_id, subject_id)
+select t.subject_id::text
+  from unnest(%(subjects)s::uuid[]) t(subject_id)
  cross join lateral (select
                        from run_subjects s
                       where s.tenant_id = %(tenant)s
-                        and s.client_id = t.client_id
+                        and s.client_id = %(client)s
                         and s.subject_id = t.subject_id
                       limit 1) s
 """
@@ -290,28 +290,40 @@ class Runs:
             for subject_id in sorted(touched - known[client_id])  # Neighbours in the index are written together.
         ]
         copy_lines(cursor, RUN_SUBJECTS, lines)
-        turned = list({user_id for visit in visited for user_id, _ in visit.turns})
-        cursor.execute(_DELETE_INACTIVE, (tenant_id, turned))
+        turned = {user_id for visit in visited for user_id, _ in visit.turns} - _new_users(visited)
+        cursor.execute(_DELETE_INACTIVE, (tenant_id, _ids(turned)))
         copy_lines(cursor, INACTIVE_USERS, [f"{tenant_id}\t{user_id}" for user_id in sorted(standing.inactive)])
 
 
 def _standing(cursor: Cursor[Any], tenant_id: TenantId, visited: Sequence[Visit]) -> Standing:
     """What the page's requests go on from."""
-    subjects = {(visit.client_id, subject) for visit in visited for subject in visit.users | visit.groups}
-    parameters = {
+    new = _new_users(visited)
+    met: dict[str, set[str]] = {}
+    for visit in visited:
+        met.setdefault(visit.client_id, set()).update(visit.users, visit.groups)
+    parameters: dict[str, Any] = {
         "tenant": tenant_id,
-        "clients": list({visit.client_id for visit in visited}),
-        "touching": [client_id for client_id, _ in subjects],
-        "subjects": [subject_id for _, subject_id in subjects],
-        "users": list({user_id for visit in visited for user_id, _ in visit.turns}),
+        "clients": list(met),
+        "users": _ids({user_id for visit in visited for user_id, _ in visit.turns} - new),
     }
     found = [Run(*row) for row in cursor.execute(_LAST_RUNS, parameters)]
-    touched: dict[str, set[str]] = {run.client_id: set() for run in found}
-    for client_id, subject_id in cursor.execute(_TOUCHED, parameters):
-        touched[client_id].add(subject_id)
+    touched: dict[str, set[str]] = {}
+    for run in found:
+        asked = {"tenant": tenant_id, "client": run.client_id, "subjects": _ids(met[run.client_id] - new)}
+        touched[run.client_id] = {subject_id for (subject_id,) in cursor.execute(_TOUCHED, asked)}
     inactive = {row[0] for row in cursor.execute(_INACTIVE, parameters)}
     latest = cursor.execute(_ACTIVE, parameters).fetchone()
     return Standing({run.client_id: run for run in found}, touched, inactive, latest[0] if latest else 0)
+
+
+def _new_users(visited: Sequence[Visit]) -> set[str]:
+    """Who was created on the page: nothing that was kept before can be about them."""
+    return {user_id for visit in visited for user_id, turn in visit.turns if turn.startswith("created")}
+
+
+def _ids(ids: Iterable[str]) -> str:
+    """Ids as an array of Postgres', which psycopg takes several times as long to make of a list."""
+    return "{" + ",".join(ids) + "}"
 
 
 def _line(tenant_id: TenantId, run: Run) -> str:
