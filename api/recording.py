@@ -104,15 +104,19 @@ class Recording:
         return received
 
     def _subjects(self) -> list[str]:
-        named = [entry.subject_id for entry in self.job.entries[:_SUBJECTS_MAX]]
-        named += [subject for subject in self.exchange.subjects[:_SUBJECTS_MAX] if is_id(subject)]
-        return list(dict.fromkeys(named))
+        """Whom the request names besides those its entries are about: these are found by the entries."""
+        told = {entry.subject_id for entry in self.job.entries}
+        named = dict.fromkeys(self.exchange.subjects[:_SUBJECTS_MAX])
+        return [subject for subject in named if subject not in told and is_id(subject)]
 
 
 def seal_body(
     exchange: Exchange, subjects: list[str], kept_bytes_max: int = KEPT_BYTES_MAX
 ) -> tuple[Received, ReceivedRequest | None]:
-    """Seal a body under a key of its own, passwords struck out; a long one leaves its size and hash."""
+    """Seal a body under a key of its own, passwords struck out; a long one leaves its size and hash.
+
+    subjects: whom it names, for an index; those whom an entry of the same request is about may be missing.
+    """
     body, caller = exchange.body, exchange.authenticated
     sealer, wrapped = caller.vault.request_key(exchange.request_id)
     commitment, sealed = receive(struck(body, caller.types), sealer, exchange.request_id)

@@ -14,7 +14,10 @@ from ledger.entry import Entry, Position, Stream, Tenant, Version
 from ledger.vault import Sealer, Vault, open_received
 
 PAGE_ENTRIES = 5_000
-NOWHERE = Stream("")
+PEOPLE = "users/"
+# Of a person's own stream every entry is about that person, and its name finds them. An index by subjects holds all
+# others, in these words: two at every random place would be half of what an append writes among a million users.
+ELSEWHERE = f"left(stream, {len(PEOPLE)}) <> '{PEOPLE}'"
 _KEYS_KEPT = 20_000
 _VERSION_MAX = 2**31 - 1
 _COLUMNS = (
@@ -46,18 +49,19 @@ class Reader:
             position, position + count if until is None else until, count,
         )  # fmt: skip
 
-    def about(
-        self, *subject_ids: str, until: Position | None = None, elsewhere_than: Stream = NOWHERE, kind: str = ""
-    ) -> list[Entry]:
+    def about(self, *subject_ids: str, until: Position | None = None, kind: str = "") -> list[Entry]:
         """Return the entries about people or groups in order, before position `until`.
 
-        elsewhere_than: a stream whose entries are left out. kind: with a slash, of the streams that are wanted.
+        kind: with a slash, of the streams that are wanted.
         """
-        return self._entries(
-            "tenant_id = %s and subject_id = any(%s::uuid[]) and (%s::bigint is null or position < %s) "
-            "and stream <> %s and starts_with(stream, %s) order by position",
-            list(subject_ids), until, until, elsewhere_than, kind,
+        wanted = "and (%s::bigint is null or position < %s) and starts_with(stream, %s)"
+        own = [f"{PEOPLE}{subject_id}" for subject_id in subject_ids]
+        of_people = self._entries(f"tenant_id = %s and stream = any(%s::text[]) {wanted}", own, until, until, kind)
+        elsewhere = self._entries(
+            f"tenant_id = %s and subject_id = any(%s::uuid[]) and {ELSEWHERE} {wanted}",
+            list(subject_ids), until, until, kind,
         )  # fmt: skip
+        return sorted([*of_people, *elsewhere], key=lambda entry: entry.position)
 
     def in_streams(self, kind: str) -> list[Entry]:
         """Return the entries of all streams of a kind, in order. kind: with its slash; one whose streams are few."""
@@ -168,7 +172,7 @@ class Reader:
         found = self._rows(
             "select subject_id::text, key_id::text, wrapped from subject_keys "
             "where tenant_id = %s and subject_id = any(%s::uuid[])",
-            list(set(wanted.values())),
+            f"{{{','.join(set(wanted.values()))}}}",  # psycopg takes several times as long over a list.
         )
         for subject_id, key_id, wrapped in found:
             try:

@@ -42,7 +42,7 @@ from ledger.codec import encode_cause, encode_payload, read_payload, seal_payloa
 from ledger.entry import Entry, Erased, Position, Stream, TenantId, Version
 from ledger.jobs import Job, NewEntry
 from ledger.randomness import random_id
-from ledger.reader import Reader, StoredRow
+from ledger.reader import ELSEWHERE, Reader, StoredRow
 from ledger.single import append
 from ledger.tenants import OPERATOR
 from ledger.writer import Conflict
@@ -244,8 +244,8 @@ _BACKWARDS = _FORWARDS.replace("order by stream_version", "order by stream_versi
 # The empty text keeps the stream's own index out of it, the zero the one of positions: a group's stream holds all its
 # members, a tenant's positions everybody, and what is about the group itself stands together in the index of subjects.
 _ABOUT = (
-    "tenant_id = %s and subject_id = %s and stream || '' = %s and stream_version > %s and stream_version <= %s "
-    "order by position + 0 limit %s"
+    f"tenant_id = %s and subject_id = %s and {ELSEWHERE} and stream || '' = %s "
+    "and stream_version > %s and stream_version <= %s order by position + 0 limit %s"
 )
 _ABOUT_BACKWARDS = _ABOUT.replace("position + 0", "position + 0 desc")
 _NOTIFICATIONS = "tenant_id = %s and position >= %s and position <= %s order by position limit %s"

@@ -20,7 +20,7 @@ from domain.resources import schemas_of
 from domain.users import User
 from ledger.declarations import present_declarations
 from ledger.entry import Entry, Erased, Position, Version
-from ledger.reader import Reader
+from ledger.reader import ELSEWHERE, Reader
 from ledger.recorder import Ledger
 from projections.entra import EntraRow, entra_told
 from projections.log import Log, read_log
@@ -48,7 +48,10 @@ _PATIENCE_MS = 2_000
 _LOOKED_BACK = 200  # Entries before a page, for whose value its first changes overwrote.
 
 # Newest first, from one index; a client's repetitions are read as far as a page takes.
-_ELSEWHERE = "tenant_id = %s and subject_id = %s and stream <> %s and position < %s order by position desc limit %s"
+_ELSEWHERE = (
+    f"tenant_id = %s and subject_id = %s and {ELSEWHERE} and stream <> %s and position < %s "
+    "order by position desc limit %s"
+)
 _HELD = """
 select m.group_id::text, m.from_position, e.recorded_at
   from memberships m

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from ledger.entry import Entry
-from ledger.reader import Reader
+from ledger.reader import ELSEWHERE, Reader
 from projections.answers import memberships_held
 from projections.entra import EntraRow, entra_told
 from projections.evidence import (
@@ -101,7 +101,7 @@ _NEWEST_FIRST = " order by t.first_position desc limit %(count)s"
 _REFUSED = f"{_REFUSAL} and t.target_id = %(id)s::uuid {_NEWEST_FIRST}"
 _REFUSED_BY_NAME = (
     f"{_REFUSAL} and t.request_id in (select k.request_id from request_keys k where k.tenant_id = %(tenant)s "  # noqa: S608  # Conditions of ours.
-    f"and k.subjects && %(names)s::uuid[]) {_NEWEST_FIRST}"
+    f"and k.subjects && %(names)s::uuid[] and k.subjects <> '{{}}') {_NEWEST_FIRST}"
 )
 
 # Nearest to the decisive request first, so that a limit cuts what is farthest.
@@ -231,7 +231,7 @@ class _Gathering:
         stream, reader = self.candidate.stream, self.reader
         self._open(reader.selected("tenant_id = %s and stream = %s and stream_version = 1", stream))
         if self.candidate.resource == "groups":  # Its stream holds its members.
-            self._open(reader.selected(_NEWEST_ABOUT, self.id, _NEWEST))
+            self._open(reader.selected(_NEWEST_ELSEWHERE, self.id, _NEWEST))
             self._open(reader.selected(_NEWEST_OF, stream, 1))
         else:
             self._open(reader.selected(_TURNS_OF, stream, list(_TURNS), _NEWEST))
@@ -267,10 +267,15 @@ class _Gathering:
             cause = (entry.cause if entry is not None else None) or NO_CAUSE
             if entry is not None and cause.count > 1:
                 first = first_position(entry)
-                self._open(self.reader.selected(_ABOUT_BETWEEN, self.id, first, first + cause.count))
+                self._open(self.reader.selected(f"{_ELSEWHERE} {_BETWEEN}", self.id, first, first + cause.count))
+                if self.candidate.resource != "groups":
+                    own = "tenant_id = %s and stream = %s"
+                    self._open(
+                        self.reader.selected(f"{own} {_BETWEEN}", self.candidate.stream, first, first + cause.count)
+                    )
 
     def _last(self, own: Sequence[Entry]) -> Entry | None:
-        newest = self._open(self.reader.selected(_NEWEST_ABOUT_BELOW, self.id, self.size, 1))
+        newest = self._open(self.reader.selected(_NEWEST_ELSEWHERE_BELOW, self.id, self.size, 1))
         return max((*newest, *own[-1:]), key=lambda entry: entry.position, default=None)
 
     def _silent_put(self, own: Sequence[Entry]) -> Entry | None:
@@ -447,9 +452,10 @@ _ENTRA_MAX = 10
 
 _TURNS_OF = "tenant_id = %s and stream = %s and event_type = any(%s) order by stream_version desc limit %s"
 _NEWEST_OF = "tenant_id = %s and stream = %s order by stream_version desc limit %s"
-_NEWEST_ABOUT = "tenant_id = %s and subject_id = %s order by position desc limit %s"
-_NEWEST_ABOUT_BELOW = "tenant_id = %s and subject_id = %s and position < %s order by position desc limit %s"
-_ABOUT_BETWEEN = "tenant_id = %s and subject_id = %s and position >= %s and position < %s order by position"
+_ELSEWHERE = f"tenant_id = %s and subject_id = %s and {ELSEWHERE}"  # What is about a group is all there.
+_NEWEST_ELSEWHERE = f"{_ELSEWHERE} order by position desc limit %s"
+_NEWEST_ELSEWHERE_BELOW = f"{_ELSEWHERE} and position < %s order by position desc limit %s"
+_BETWEEN = "and position >= %s and position < %s"
 _CHANGES_MAX = 1_000
 _CHANGES_SINCE = (
     "tenant_id = %s and stream = %s and event_type = 'AttributeChanged' and position > %s and position < %s "

@@ -201,7 +201,8 @@ class Service:
         body = None
         if request.body is not None:
             self._requests += 1
-            subjects, sent = [each.subject_id for each in outcome.happened] + outcome.subjects, _encode(request.body)
+            sent, told = _encode(request.body), {each.subject_id for each in outcome.happened}
+            subjects = [each for each in outcome.subjects if each not in told]
             if refusal is not None:
                 subjects += name_ids(self.filling.tenant.origin, sent)
             kept = request.planted or self._requests % KEPT_OF == 0

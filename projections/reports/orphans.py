@@ -34,11 +34,17 @@ select s.id, array_agg(distinct o.id)
 _PAGE = """
 select u.created_position, u.id::text, u.document, u.active is distinct from false,
        exists (select from memberships_at(%(tenant)s, %(last)s) m where m.member_id = u.id),
-       (select e.position
-          from entries e
-         where e.tenant_id = u.tenant_id and e.subject_id = u.id and e.position <= %(last)s
-         order by e.position desc
-         limit 1),
+       greatest((select e.position
+                   from entries e
+                  where e.tenant_id = u.tenant_id and e.stream = 'users/' || u.id::text and e.position <= %(last)s
+                  order by e.stream_version desc
+                  limit 1),
+                (select e.position
+                   from entries e
+                  where e.tenant_id = u.tenant_id and e.subject_id = u.id and left(e.stream, 6) <> 'users/'
+                    and e.position <= %(last)s
+                  order by e.position desc
+                  limit 1)),
        (select array_agg(o.id::text order by o.from_position)
           from names own
           join names o on o.tenant_id = own.tenant_id and o.key = own.key and o.kind = own.kind
