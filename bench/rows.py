@@ -27,6 +27,7 @@ SMALL_GROUPS_A_SECOND = 500  # Enough for 8,000 adds a second.
 BULK_OPERATIONS = 1_000
 BULK_REQUEST = b"urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 LAST_CREATED = b'"status":"201"}]}'
+QUESTIONS = {"why": "why?subject={id}", "history": "history?subject={id}", "as-of": "users/{id}?asOf={now}"}
 NOT_THERE = frozenset({404, 405, 501})  # All answers of a row like this: the service lacks that part.
 
 
@@ -207,23 +208,18 @@ def _add_row(directory: Directory, size: int, calls: Callable[[int], Iterator[Ca
 def question_rows(directory: Directory, ledger: str, suffix: str = "") -> list[Row]:
     """Why, history and as-of for one user of a full ledger, one question at a time. suffix: of the rows' keys."""
     now = quote(datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"))
-    paths = {
-        "why": "why?subject={id}",
-        "history": "history?subject={id}",
-        "as-of": f"users/{{id}}?asOf={now}",
-    }
 
     def endless(path: str) -> Iterator[Call]:
         for number in cycle(shuffled(directory, 4)):
             user_id = directory.ids[number]
-            target = f"/api/{directory.slug}/" + path.format(id=user_id)
+            target = f"/api/{directory.slug}/" + path.format(id=user_id, now=now)
             yield Call(request_bytes(directory.audit, "GET", target), user_id.encode())
 
     def row(name: str, calls: Iterator[Call]) -> Row:
         work = f"{name} of one user, {ledger}, 1 connection"
         return Row(name + suffix, work, directory.audit, frozenset({200}), lambda _: calls, connections=1)
 
-    return [row(name, endless(path)) for name, path in paths.items()]
+    return [row(name, endless(path)) for name, path in QUESTIONS.items()]
 
 
 def all_rows(

@@ -21,15 +21,17 @@ from bench.directory import Directory, NotLoaded, headers, load_users
 from bench.load import Address, Outcome
 from bench.reference import NotDurable, Reference
 from bench.report import Measured, Report, RowReport, print_table, to_json
-from bench.rows import LeftOut, Row, all_rows, lacking, question_rows, size_name
+from bench.rows import QUESTIONS, LeftOut, Row, all_rows, lacking, question_rows, size_name
 from bench.service import Service, ServiceFailed, processor_us
 from bench.simulated import SLUG, fill
 from ledger.vault import Keys
+from projections.runner import PROJECTIONS
 
 WARM_UP_S = 0.3
 LEAD = 0.5  # Of a row's time, before it is measured: projections then follow it as they would for as long as it lasts.
 REFERENCE_S = 1.0
 CAUGHT_UP_S_MAX = 60.0
+SIMULATED = "-simulated"  # How the keys of rows end that ask the simulated company's ledger.
 WIDTH = 130  # Of the table where no terminal gives one.
 
 Told = Callable[[str, int, int], None]  # Told what is being done, how much is done, and of how much.
@@ -82,7 +84,7 @@ def run(arguments: Arguments) -> int:
     try:
         with site(arguments, console) as place:
             report = measure(arguments, place, console)
-    except (NotLoaded, NotDurable, ServiceFailed, OSError) as error:
+    except (NotLoaded, NotDurable, ServiceFailed, OSError, psycopg.Error) as error:
         console.print(f"bench: {error}", style="red", markup=False)
         return 1
     if arguments.json:
@@ -134,16 +136,17 @@ def rest(database_url: str) -> None:
     """Return when the projections have read every entry: no row pays for what the one before it wrote."""
     behind = """
     select from tracking k
-     where k.position < (select e.position + 1
+     where k.projection = any(%s)
+       and k.position < (select e.position + 1
                            from entries e
                           where e.tenant_id = k.tenant_id
                           order by e.position desc
                           limit 1)
      limit 1
     """
-    until = time.monotonic() + CAUGHT_UP_S_MAX
+    until, names = time.monotonic() + CAUGHT_UP_S_MAX, [projection.name for projection in PROJECTIONS]
     with psycopg.connect(database_url, autocommit=True) as connection:
-        while connection.execute(behind).fetchone() is not None:
+        while connection.execute(behind, (names,)).fetchone() is not None:
             if time.monotonic() > until:
                 raise ServiceFailed(f"projections are still behind after {CAUGHT_UP_S_MAX:.0f} s")
             time.sleep(0.05)
@@ -173,15 +176,19 @@ def directory(base_url: str, slug: str, scim_token: str, audit_token: str = "") 
 def measure(arguments: Arguments, place: Site, console: Console) -> Report:
     """Load the directories, try every row once, then take the rounds."""
     newcomers = place.new_directory("newcomers")
-    directories = {size: loaded(place, size, console) for size in sorted(arguments.users)}
+    directories = {size: place.new_directory(f"people-{size}") for size in sorted(arguments.users)}
     rows, left_out = all_rows(directories, newcomers, (1 + LEAD) * arguments.seconds)
+    known = {row.key for row in rows} | {each.key for each in left_out}
+    if arguments.simulated:
+        known |= {f"{name}{SIMULATED}" for name in QUESTIONS}
+    if unknown := sorted(set(arguments.rows) - known):
+        raise ServiceFailed(f"there is no row {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+    for size, empty in directories.items():
+        load(empty, size, console)
     if arguments.simulated:
         more, lacking_too = simulated_rows(arguments.simulated, place, console)
         rows, left_out = rows + more, left_out + lacking_too
     if arguments.rows:
-        known = {row.key for row in rows} | {each.key for each in left_out}
-        if unknown := sorted(set(arguments.rows) - known):
-            raise ServiceFailed(f"there is no row {', '.join(unknown)}; there are {', '.join(sorted(known))}")
         rows = [row for row in rows if row.key in arguments.rows]
         left_out = [each for each in left_out if each.key in arguments.rows]
     rows, lacking_rows = tried(rows, arguments)
@@ -203,20 +210,18 @@ def measure(arguments: Arguments, place: Site, console: Console) -> Report:
     )
 
 
-def loaded(place: Site, size: int, console: Console) -> Directory:
-    """Return a tenant with that many users, loaded over HTTP."""
-    new = place.new_directory(f"people-{size}")
+def load(empty: Directory, size: int, console: Console) -> None:
+    """Fill a tenant with that many users over HTTP."""
     with _progress(console) as progress:
         task = progress.add_task(f"loading {size_name(size)} users", total=size)
-        outcome = load_users(new, size, lambda done: progress.update(task, completed=done))
+        outcome = load_users(empty, size, lambda done: progress.update(task, completed=done))
     console.print(f"{size_name(size)} users loaded, {outcome.rate:,.0f}/s", highlight=False)
-    return new
 
 
 def simulated_rows(people: int, place: Site, console: Console) -> tuple[list[Row], list[LeftOut]]:
     """Have a simulated company's ledger made, and return the rows that ask it."""
     if place.simulated is None:
-        return [], [LeftOut("why-simulated", "a simulated ledger is made in a service of the bench's own only")]
+        return [], [LeftOut(f"why{SIMULATED}", "a simulated ledger is made in a service of the bench's own only")]
     with _progress(console) as progress:
         task = progress.add_task("simulating", total=None)
 
@@ -227,7 +232,7 @@ def simulated_rows(people: int, place: Site, console: Console) -> tuple[list[Row
 
         filled, entries = place.simulated(people, told)
     console.print(f"simulated ledger of {size_name(people)} people: {entries:,} entries", highlight=False)
-    return question_rows(filled, f"simulated ledger of {entries:,} entries", "-simulated"), []
+    return question_rows(filled, f"simulated ledger of {entries:,} entries", SIMULATED), []
 
 
 def tried(rows: Sequence[Row], arguments: Arguments) -> tuple[list[Row], list[LeftOut]]:
