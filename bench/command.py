@@ -45,6 +45,8 @@ def bench(
         sizes = tuple(int(size) for size in users.split(",") if size)
     except ValueError:
         raise Misused(f"--users takes whole numbers separated by commas, not {users!r}") from None
+    if not sizes or min(sizes) < 1:
+        raise Misused(f"--users takes one number of users or more, each at least 1, not {users!r}")
     return run(
         Arguments(
             users=sizes,

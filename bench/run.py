@@ -82,6 +82,7 @@ def run(arguments: Arguments) -> int:
     """Take the numbers and print them. Return the exit status: 1 when a row is invalid or nothing runs."""
     console = Console(stderr=True)
     try:
+        check_rows(arguments)
         with site(arguments, console) as place:
             report = measure(arguments, place, console)
     except (NotLoaded, NotDurable, ServiceFailed, OSError, psycopg.Error) as error:
@@ -92,6 +93,17 @@ def run(arguments: Arguments) -> int:
     else:
         print_table(report, terminal if (terminal := Console()).is_terminal else Console(width=WIDTH))
     return 0 if report.valid else 1
+
+
+def check_rows(arguments: Arguments) -> None:
+    """Refuse rows that do not exist, before anything is started and loaded. Raises ServiceFailed."""
+    nobody = Directory(slug="", scim=Address("", 0), audit=Address("", 0), ids=[])
+    rows, left_out = all_rows(dict.fromkeys(arguments.users, nobody), nobody, arguments.seconds)
+    known = {row.key for row in rows} | {each.key for each in left_out}
+    if arguments.simulated:
+        known |= {f"{name}{SIMULATED}" for name in QUESTIONS}
+    if unknown := sorted(set(arguments.rows) - known):
+        raise ServiceFailed(f"there is no row {', '.join(unknown)}; there are {', '.join(sorted(known))}")
 
 
 @contextmanager
@@ -178,11 +190,6 @@ def measure(arguments: Arguments, place: Site, console: Console) -> Report:
     newcomers = place.new_directory("newcomers")
     directories = {size: place.new_directory(f"people-{size}") for size in sorted(arguments.users)}
     rows, left_out = all_rows(directories, newcomers, (1 + LEAD) * arguments.seconds)
-    known = {row.key for row in rows} | {each.key for each in left_out}
-    if arguments.simulated:
-        known |= {f"{name}{SIMULATED}" for name in QUESTIONS}
-    if unknown := sorted(set(arguments.rows) - known):
-        raise ServiceFailed(f"there is no row {', '.join(unknown)}; there are {', '.join(sorted(known))}")
     for size, empty in directories.items():
         load(empty, size, console)
     if arguments.simulated:
