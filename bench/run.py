@@ -25,7 +25,7 @@ from bench.rows import QUESTIONS, LeftOut, Row, all_rows, lacking, question_rows
 from bench.service import Service, ServiceFailed, processor_us
 from bench.simulated import SLUG, fill
 from ledger.vault import Keys
-from projections.runner import PROJECTIONS
+from projections.runner import behind
 
 WARM_UP_S = 0.3
 LEAD = 0.5  # Of a row's time, before it is measured: projections then follow it as they would for as long as it lasts.
@@ -146,19 +146,9 @@ def settle(database_url: str) -> None:
 
 def rest(database_url: str) -> None:
     """Return when the projections have read every entry: no row pays for what the one before it wrote."""
-    behind = """
-    select from tracking k
-     where k.projection = any(%s)
-       and k.position < (select e.position + 1
-                           from entries e
-                          where e.tenant_id = k.tenant_id
-                          order by e.position desc
-                          limit 1)
-     limit 1
-    """
-    until, names = time.monotonic() + CAUGHT_UP_S_MAX, [projection.name for projection in PROJECTIONS]
+    until = time.monotonic() + CAUGHT_UP_S_MAX
     with psycopg.connect(database_url, autocommit=True) as connection:
-        while connection.execute(behind, (names,)).fetchone() is not None:
+        while behind(connection)[0]:
             if time.monotonic() > until:
                 raise ServiceFailed(f"projections are still behind after {CAUGHT_UP_S_MAX:.0f} s")
             time.sleep(0.05)

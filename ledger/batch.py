@@ -8,7 +8,7 @@ from msgspec import Struct
 from psycopg.types.json import Jsonb
 from psycopg.types.numeric import Int4
 
-from ledger.arrays import booleans, byteas, integers, texts, uuids
+from ledger.arrays import booleans, byteas, integers, literal, texts, uuids
 from ledger.jobs import Job, UserRow
 
 
@@ -229,7 +229,7 @@ class Batch:
         for key in job.subject_keys:
             self._row(("key_subject", "key_id", "key_wrapped"), (key.subject_id, key.key_id, key.wrapped))
         for received in job.received:
-            subjects = "{" + ",".join(received.subjects) + "}"
+            subjects = literal(received.subjects)
             self._row(_RECEIVED, (received.request_id, received.wrapped, received.sealed, subjects))
 
 

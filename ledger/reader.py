@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 from cryptography.exceptions import InvalidTag
 
+from ledger.arrays import literal
 from ledger.codec import Tampered, open_payload, read_payload
 from ledger.entry import Entry, Position, Stream, Tenant, Version
 from ledger.vault import Sealer, Vault, open_received
@@ -20,6 +21,7 @@ PEOPLE = "users/"
 ELSEWHERE = f"left(stream, {len(PEOPLE)}) <> '{PEOPLE}'"
 _KEYS_KEPT = 20_000
 _VERSION_MAX = 2**31 - 1
+_POSITION_MAX = 2**63 - 1
 _COLUMNS = (
     "position, stream, stream_version, event_type, subject_id::text, request_id::text, recorded_at, payload, "
     "key_id::text"
@@ -49,17 +51,17 @@ class Reader:
             position, position + count if until is None else until, count,
         )  # fmt: skip
 
-    def about(self, *subject_ids: str, until: Position | None = None, kind: str = "") -> list[Entry]:
-        """Return the entries about people or groups in order, before position `until`.
+    def about(self, *subject_ids: str, since: int = 0, until: int = _POSITION_MAX, kind: str = "") -> list[Entry]:
+        """Return the entries about people or groups in order, from position `since` on and before `until`.
 
         kind: with a slash, of the streams that are wanted.
         """
-        wanted = "and (%s::bigint is null or position < %s) and starts_with(stream, %s)"
+        wanted = "and position >= %s and position < %s and starts_with(stream, %s)"
         own = [f"{PEOPLE}{subject_id}" for subject_id in subject_ids]
-        of_people = self._entries(f"tenant_id = %s and stream = any(%s::text[]) {wanted}", own, until, until, kind)
+        of_people = self._entries(f"tenant_id = %s and stream = any(%s::text[]) {wanted}", own, since, until, kind)
         elsewhere = self._entries(
             f"tenant_id = %s and subject_id = any(%s::uuid[]) and {ELSEWHERE} {wanted}",
-            list(subject_ids), until, until, kind,
+            list(subject_ids), since, until, kind,
         )  # fmt: skip
         return sorted([*of_people, *elsewhere], key=lambda entry: entry.position)
 
@@ -172,7 +174,7 @@ class Reader:
         found = self._rows(
             "select subject_id::text, key_id::text, wrapped from subject_keys "
             "where tenant_id = %s and subject_id = any(%s::uuid[])",
-            f"{{{','.join(set(wanted.values()))}}}",  # psycopg takes several times as long over a list.
+            literal(set(wanted.values())),
         )
         for subject_id, key_id, wrapped in found:
             try:

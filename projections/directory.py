@@ -15,6 +15,7 @@ from domain.matching import values
 from domain.resources import schemas_of
 from domain.search import LEFT_OUT, check_known, search_document, search_terms
 from domain.users import USER, User
+from ledger.arrays import literal
 from ledger.entry import Settings
 from ledger.jobs import GroupRow, UserRow
 
@@ -37,7 +38,7 @@ def user_row(tenant_id: int, user: User, resource_type: ResourceType) -> UserRow
         active=user.resource.get("active"),
         document=document(user.resource, schemas_of(user.resource, resource_type)),
         search=_encode(search).decode(),
-        terms=_literal(search_terms(tenant_id, search)),
+        terms=literal(map(str, search_terms(tenant_id, search))),
         resource_type=resource_type.name,
     )
 
@@ -72,7 +73,7 @@ def group_row(tenant_id: int, group: Group, resource_type: ResourceType, setting
         external_id_key=_optional_key(search.get("externalId")),
         document=document(group.resource, schemas_of(group.resource, resource_type)),
         search=_encode(search).decode(),
-        terms=_literal(search_terms(tenant_id, search)),
+        terms=literal(map(str, search_terms(tenant_id, search))),
     )
 
 
@@ -90,7 +91,3 @@ def resource_of(stored: bytes) -> dict[str, Any]:
 
 def _optional_key(prepared: str | None) -> bytes | None:
     return None if prepared is None else equality_key(prepared)
-
-
-def _literal(terms: list[int]) -> str:
-    return "{" + ",".join(map(str, terms)) + "}"

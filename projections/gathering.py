@@ -267,12 +267,7 @@ class _Gathering:
             cause = (entry.cause if entry is not None else None) or NO_CAUSE
             if entry is not None and cause.count > 1:
                 first = first_position(entry)
-                self._open(self.reader.selected(f"{_ELSEWHERE} {_BETWEEN}", self.id, first, first + cause.count))
-                if self.candidate.resource != "groups":
-                    own = "tenant_id = %s and stream = %s"
-                    self._open(
-                        self.reader.selected(f"{own} {_BETWEEN}", self.candidate.stream, first, first + cause.count)
-                    )
+                self._open(self.reader.about(self.id, since=first, until=first + cause.count))
 
     def _last(self, own: Sequence[Entry]) -> Entry | None:
         newest = self._open(self.reader.selected(_NEWEST_ELSEWHERE_BELOW, self.id, self.size, 1))
@@ -455,7 +450,6 @@ _NEWEST_OF = "tenant_id = %s and stream = %s order by stream_version desc limit 
 _ELSEWHERE = f"tenant_id = %s and subject_id = %s and {ELSEWHERE}"  # What is about a group is all there.
 _NEWEST_ELSEWHERE = f"{_ELSEWHERE} order by position desc limit %s"
 _NEWEST_ELSEWHERE_BELOW = f"{_ELSEWHERE} and position < %s order by position desc limit %s"
-_BETWEEN = "and position >= %s and position < %s"
 _CHANGES_MAX = 1_000
 _CHANGES_SINCE = (
     "tenant_id = %s and stream = %s and event_type = 'AttributeChanged' and position > %s and position < %s "

@@ -159,6 +159,22 @@ def _whole_page(reader: Reader, start: int, until: int) -> Sequence[Entry]:
         count *= 2
 
 
+def behind(
+    connection: Connection, projections: Sequence[Projection] = PROJECTIONS
+) -> tuple[list[Tenant], dict[str, int]]:
+    """Return the tenants with entries to read, and how many each projection is behind over all of them."""
+    names = [projection.name for projection in projections]
+    revisions = [projection.revision for projection in projections]
+    parameters = {"projections": names, "revisions": revisions}
+    tenants: dict[int, Tenant] = {}
+    lag = dict.fromkeys(names, 0)
+    for tenant_id, slug, origin, settings, projection, entries in connection.execute(_BEHIND, parameters):
+        settled = msgspec.convert(settings, Settings)
+        tenants[tenant_id] = Tenant(TenantId(tenant_id), slug, origin, settled)
+        lag[projection] += entries
+    return list(tenants.values()), lag
+
+
 def _tracked(reader: Reader, projections: Sequence[Projection]) -> dict[str, int]:
     """Where each projection stands; new ones, and those of another revision, at the beginning."""
     tenant_id = reader.tenant.tenant_id
@@ -278,10 +294,10 @@ class Runner:
 
     def look(self, connection: Connection) -> int:
         """Carry every tenant a few pages on; returns how many entries the slowest projection lagged, if any moved."""
-        behind, lag = self._behind(connection)
+        tenants, lag = behind(connection, self._projections)
         self._report_lag(lag)
         moved = False
-        for tenant in behind:
+        for tenant in tenants:
             if self._set_aside.get(tenant.tenant_id, 0.0) > time.monotonic():
                 continue
             try:
@@ -293,18 +309,6 @@ class Runner:
                 self._set_aside[tenant.tenant_id] = time.monotonic() + _SET_ASIDE_S
                 self._report_failure(tenant, failure)
         return max(lag.values()) if moved else 0
-
-    def _behind(self, connection: Connection) -> tuple[list[Tenant], dict[str, int]]:
-        names = [projection.name for projection in self._projections]
-        revisions = [projection.revision for projection in self._projections]
-        parameters = {"projections": names, "revisions": revisions}
-        tenants: dict[int, Tenant] = {}
-        lag = dict.fromkeys(names, 0)
-        for tenant_id, slug, origin, settings, projection, entries in connection.execute(_BEHIND, parameters):
-            settled = msgspec.convert(settings, Settings)
-            tenants[tenant_id] = Tenant(TenantId(tenant_id), slug, origin, settled)
-            lag[projection] += entries
-        return list(tenants.values()), lag
 
     def _reader(self, connection: Connection, tenant: Tenant) -> Reader:
         if tenant.tenant_id not in self._readers:

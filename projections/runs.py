@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from psycopg import Cursor
 
 from domain.events import AttributeChanged, RequestRefused, UserCreated
+from ledger.arrays import literal
 from ledger.entry import Entry, TenantId
 from projections.requests import cause_of, requests
 from projections.story import activity_id
@@ -274,7 +275,11 @@ class Runs:
     def write(self, cursor: Cursor[Any], tenant_id: TenantId, entries: Sequence[Entry]) -> None:
         """Let the runs grow by some whole requests."""
         visited = list(visits(entries))
-        standing = _standing(cursor, tenant_id, visited)
+        turned = [(user_id, turn) for visit in visited for user_id, turn in visit.turns]
+        # Nothing that was kept before can be about whom the page creates.
+        new = {user_id for user_id, turn in turned if turn.startswith("created")}
+        older = literal({user_id for user_id, _ in turned} - new)
+        standing = _standing(cursor, tenant_id, visited, new, older)
         was_last = {client_id: run.first_position for client_id, run in standing.runs.items()}
         known = {client_id: frozenset(touched) for client_id, touched in standing.touched.items()}
         changed = standing.fold(visited)
@@ -290,40 +295,30 @@ class Runs:
             for subject_id in sorted(touched - known[client_id])  # Neighbours in the index are written together.
         ]
         copy_lines(cursor, RUN_SUBJECTS, lines)
-        turned = {user_id for visit in visited for user_id, _ in visit.turns} - _new_users(visited)
-        cursor.execute(_DELETE_INACTIVE, (tenant_id, _ids(turned)))
+        cursor.execute(_DELETE_INACTIVE, (tenant_id, older))
         copy_lines(cursor, INACTIVE_USERS, [f"{tenant_id}\t{user_id}" for user_id in sorted(standing.inactive)])
 
 
-def _standing(cursor: Cursor[Any], tenant_id: TenantId, visited: Sequence[Visit]) -> Standing:
-    """What the page's requests go on from."""
-    new = _new_users(visited)
+def _standing(
+    cursor: Cursor[Any], tenant_id: TenantId, visited: Sequence[Visit], new: set[str], older: str
+) -> Standing:
+    """What the page's requests go on from. new: whom the page creates. older: whose being active it turns besides."""
     met: dict[str, set[str]] = {}
     for visit in visited:
         met.setdefault(visit.client_id, set()).update(visit.users, visit.groups)
     parameters: dict[str, Any] = {
         "tenant": tenant_id,
         "clients": list(met),
-        "users": _ids({user_id for visit in visited for user_id, _ in visit.turns} - new),
+        "users": older,
     }
     found = [Run(*row) for row in cursor.execute(_LAST_RUNS, parameters)]
     touched: dict[str, set[str]] = {}
     for run in found:
-        asked = {"tenant": tenant_id, "client": run.client_id, "subjects": _ids(met[run.client_id] - new)}
+        asked = {"tenant": tenant_id, "client": run.client_id, "subjects": literal(met[run.client_id] - new)}
         touched[run.client_id] = {subject_id for (subject_id,) in cursor.execute(_TOUCHED, asked)}
     inactive = {row[0] for row in cursor.execute(_INACTIVE, parameters)}
     latest = cursor.execute(_ACTIVE, parameters).fetchone()
     return Standing({run.client_id: run for run in found}, touched, inactive, latest[0] if latest else 0)
-
-
-def _new_users(visited: Sequence[Visit]) -> set[str]:
-    """Who was created on the page: nothing that was kept before can be about them."""
-    return {user_id for visit in visited for user_id, turn in visit.turns if turn.startswith("created")}
-
-
-def _ids(ids: Iterable[str]) -> str:
-    """Ids as an array of Postgres', which psycopg takes several times as long to make of a list."""
-    return "{" + ",".join(ids) + "}"
 
 
 def _line(tenant_id: TenantId, run: Run) -> str:

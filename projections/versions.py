@@ -21,6 +21,7 @@ from domain.registry import ResourceTypes
 from domain.resources import schemas_of
 from domain.search import search_document
 from domain.users import User
+from ledger.arrays import literal
 from ledger.declarations import present_declarations
 from ledger.entry import Entry, Erased, TenantId
 from projections.directory import document, resource_of
@@ -175,7 +176,7 @@ def _take_over(cursor: Cursor[Any], tenant_id: TenantId, making: Sequence[Entry]
         "positions": (str(entry.position) for entry in told),
         "times": (entry.recorded_at.isoformat() for entry in told),
     }
-    packed = {name: f"{{{','.join(values)}}}" for name, values in columns.items()}
+    packed = {name: literal(values) for name, values in columns.items()}
     cursor.execute(TAKE_OVER, packed)
     return {position for (position,) in cursor.fetchall()}
 
@@ -189,7 +190,7 @@ def _held(
     if not ids:
         return {}
     by_name = {kind.name: kind for kind in types.types}
-    cursor.execute(_HELD, {"tenant_id": tenant_id, "ids": f"{{{','.join(ids)}}}", "before": before}, binary=True)
+    cursor.execute(_HELD, {"tenant_id": tenant_id, "ids": literal(ids), "before": before}, binary=True)
     return {
         resource_id: Version(by_name[kind], resource_id, position, version, recorded_at, resource_of(stored))
         for kind, resource_id, position, version, recorded_at, stored in cursor.fetchall()

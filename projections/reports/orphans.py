@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
+from ledger.reader import ELSEWHERE, PEOPLE
 from projections.directory import resource_of
 from projections.reports.frame import Figure, Parameter, Report, Rows, Scope
 
@@ -31,17 +32,17 @@ select s.id, array_agg(distinct o.id)
  group by s.id
 """
 
-_PAGE = """
+_PAGE = f"""
 select u.created_position, u.id::text, u.document, u.active is distinct from false,
        exists (select from memberships_at(%(tenant)s, %(last)s) m where m.member_id = u.id),
        greatest((select e.position
                    from entries e
-                  where e.tenant_id = u.tenant_id and e.stream = 'users/' || u.id::text and e.position <= %(last)s
+                  where e.tenant_id = u.tenant_id and e.stream = '{PEOPLE}' || u.id::text and e.position <= %(last)s
                   order by e.stream_version desc
                   limit 1),
                 (select e.position
                    from entries e
-                  where e.tenant_id = u.tenant_id and e.subject_id = u.id and left(e.stream, 6) <> 'users/'
+                  where e.tenant_id = u.tenant_id and e.subject_id = u.id and {ELSEWHERE}
                     and e.position <= %(last)s
                   order by e.position desc
                   limit 1)),
@@ -61,7 +62,7 @@ select u.created_position, u.id::text, u.document, u.active is distinct from fal
    and u.created_position > %(after)s
  order by u.created_position
  limit %(count)s
-"""
+"""  # noqa: S608  # Conditions of ours.
 _OF_THE_GONE = """
 select count(*)
   from memberships_at(%(tenant)s, %(last)s) m

@@ -8,9 +8,7 @@ import pytest
 from bench.run import Arguments, run
 from tests.faults.checks import durable_folder
 
-ROWS = [
-    "post", "bulk", "get-300", "filter-300", "patch-300", "add-10", "why", "history", "as-of",
-]  # fmt: skip
+ROWS = ["post", "bulk", "get-300", "filter-300", "patch-300", "add-10", "why", "history", "as-of"]
 
 
 def test_a_small_run_measures_every_row(capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,10 +30,10 @@ def test_a_small_run_measures_every_row(capsys: pytest.CaptureFixture[str]) -> N
         ({"base_url": "http://127.0.0.1:9", "tenants": ("one",)}, "give --tenant slug:SCIM-TOKEN:AUDIT-TOKEN"),
         (
             {
-                "base_url": "http://127.0.0.1:9", "tenants": ("a:b:c", "d:e:f"), "users": (0,),
+                "base_url": "http://127.0.0.1:9", "tenants": ("a:b:c", "d:e:f"), "users": (1,),
                 "database_url": "postgresql://app:geheim@127.0.0.1:9/ledger",
             },
-            "",
+            "Connection refused",
         ),
     ],
     ids=["an unknown row", "half a tenant", "nothing at the addresses"],
@@ -43,8 +41,7 @@ def test_a_small_run_measures_every_row(capsys: pytest.CaptureFixture[str]) -> N
 def test_what_cannot_be_measured_is_one_sentence(
     asked: dict[str, object], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with durable_folder() as folder:
-        assert run(Arguments(rounds=1, seconds=0.1, data=folder, **asked)) == 1  # type: ignore[arg-type]
+    assert run(Arguments(rounds=1, seconds=0.1, data=tmp_path, **asked)) == 1  # type: ignore[arg-type]
     caught = capsys.readouterr()
     assert caught.out == "" and "bench: " in caught.err and said in " ".join(caught.err.split())
     assert "Traceback" not in caught.err and "geheim" not in caught.err
