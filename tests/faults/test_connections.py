@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -146,11 +147,12 @@ def call(site: Site, method: str, path: str, slug: str, token: str, body: object
 
 def assert_unavailable(site: Site, slug: str, token: str) -> None:
     """Check that a read and a write are answered 503, with Retry-After and a SCIM body."""
-    for method, path in (("GET", 'Users?filter=userName eq "nobody"'), ("POST", "Users")):
-        answer = call(site, method, path, slug, token)
-        assert answer.status_code == 503, answer.text
-        assert int(answer.headers["Retry-After"]) > 0
-        assert answer.json()["status"] == "503"
+    asked = (("GET", 'Users?filter=userName eq "nobody"'), ("POST", "Users"))
+    with ThreadPoolExecutor() as pool:
+        for answer in pool.map(lambda each: call(site, *each, slug, token), asked):
+            assert answer.status_code == 503, answer.text
+            assert int(answer.headers["Retry-After"]) > 0
+            assert answer.json()["status"] == "503"
 
 
 def assert_back(site: Site, slug: str, token: str) -> None:
