@@ -1,5 +1,6 @@
 """A real service to measure: `./scim-ledger serve` in a process of its own, on a data folder of its own."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -108,15 +109,14 @@ class Service:
         """Wait until the service says it is healthy."""
         assert self.process
         until = time.monotonic() + START_S_MAX
-        while time.monotonic() < until:
-            if self.process.poll() is not None:
-                raise ServiceFailed(f"serve ended with status {self.process.returncode}:\n{self.last_words()}")
-            try:
-                if httpx.get(f"{self.base_url}/healthz", timeout=2).status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.05)
+        with httpx.Client(base_url=self.base_url, timeout=2) as client:
+            while time.monotonic() < until:
+                if self.process.poll() is not None:
+                    raise ServiceFailed(f"serve ended with status {self.process.returncode}:\n{self.last_words()}")
+                with contextlib.suppress(httpx.TransportError):
+                    if client.get("/healthz").status_code == 200:
+                        return
+                time.sleep(0.05)
         raise ServiceFailed(f"no healthy answer within {START_S_MAX:.0f} s:\n{self.last_words()}")
 
     def stop(self) -> None:

@@ -73,6 +73,14 @@ def test_the_first_run_installs_with_one_line_and_the_second_says_nothing(checko
     assert finished(launch(checkout, "why", "acme", "ada  x")) == (0, said, "")
 
 
+def test_what_is_compiled_once_is_kept(checkout: Path) -> None:
+    """Containers tell Python to keep nothing; each start, and each verb, would be half a second slower for it."""
+    (checkout / "cli" / "verb.py").touch()
+    (checkout / "cli" / "__main__.py").write_text("import cli.verb\n")
+    assert finished(launch(checkout, environ={"PYTHONDONTWRITEBYTECODE": "1"}))[0] == 0
+    assert list((checkout / "cli" / "__pycache__").glob("verb.*.pyc"))
+
+
 def test_packages_of_the_place_it_is_called_from_are_not_ours(checkout: Path, tmp_path: Path) -> None:
     """Many a folder holds something called cli."""
     elsewhere = tmp_path / "elsewhere"

@@ -8,6 +8,7 @@ from issuing import token_with
 from speaking import GROUP, PATCH_OP, SCIM_JSON, USER, Json, Speaker, checked, fresh, of_type, op, patch_body, refused
 
 from ledger.tenants import TenantRefused, issue_token
+from tests.running import NO_TLS
 
 SELF = ("GET", "HEAD", "PUT", "PATCH", "DELETE")
 
@@ -25,6 +26,7 @@ class Person:
             base_url=f"{speaker.service.base_url}{speaker.base}",
             headers={"Authorization": f"Bearer {self.secret}", "Content-Type": SCIM_JSON},
             timeout=20,
+            verify=NO_TLS,
         )
 
     def send(self, method: str, path: str = "/Me", body: Json | None = None, **headers: str) -> httpx.Response:

@@ -15,6 +15,7 @@ from speaking import Speaker, checked, of_type, refused, user_body
 from api.oauth import OAuthError, network, read_form, read_request
 from ledger.clients import CLIENT_SECRET_PREFIX, issue_secret, revoke_client, revoke_secret
 from ledger.connections import Connection
+from tests.running import NO_TLS
 
 NOBODY = "0b5c9b0e-7c4b-4f0e-9a51-3b7a4c1f6d01"
 WRONG_SECRET = CLIENT_SECRET_PREFIX + "A" * 43
@@ -36,7 +37,9 @@ def web(service: Any) -> Iterator[httpx.Client]:
 
 def coming_from(address: str, service: Any) -> httpx.Client:
     """A client whose requests come from this address of the machine itself."""
-    return httpx.Client(base_url=service.base_url, timeout=20, transport=httpx.HTTPTransport(local_address=address))
+    return httpx.Client(
+        base_url=service.base_url, timeout=20, transport=httpx.HTTPTransport(verify=NO_TLS, local_address=address)
+    )
 
 
 def posted(web: httpx.Client, slug: str, client: Registered, **form: str) -> httpx.Response:

@@ -32,6 +32,7 @@ from speaking import (
 
 from ledger.reader import Reader
 from projections.replay import replay
+from tests.running import NO_TLS
 
 SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:Schema"
 RESOURCE_TYPE = "urn:ietf:params:scim:schemas:core:2.0:ResourceType"
@@ -101,6 +102,7 @@ class Admin:
             base_url=f"{speaker.service.base_url}/api/{speaker.slug}",
             headers={"Authorization": f"Bearer {token_with(speaker, 'admin')}"},
             timeout=30,
+            verify=NO_TLS,
         )
 
     def declare(self, body: Any, **parameters: str) -> Json:

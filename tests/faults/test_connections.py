@@ -17,6 +17,7 @@ from ledger.postmaster import find_postmaster
 from tests.faults.checks import check_whole, durable_folder
 from tests.faults.proxy import Proxy
 from tests.faults.writers import Crowd
+from tests.running import NO_TLS
 
 CUTS = 8
 ANSWER_S_MAX = 25.0  # Longer than this no client waits for a 503.
@@ -142,6 +143,7 @@ def call(site: Site, method: str, path: str, slug: str, token: str, body: object
         headers={"Authorization": f"Bearer {token}"},
         json=body if method == "POST" else None,
         timeout=ANSWER_S_MAX,
+        verify=NO_TLS,
     )
 
 
