@@ -3,6 +3,9 @@
 The way of a write: a request decides, its `Job` is queued here, the tenant's leader packs waiting jobs that may
 stand together (`ledger/jobs.py`), `ledger_append` checks and writes them under the tenant's lock, the results go
 back into the futures. A job whose preconditions fail raises `Conflict`: its request reads and decides again.
+
+Postgres writes one batch while this process answers the one before and decides the next. For neither to wait for the
+other, a leader sends on before the requests it has answered go on, and batches are of like size (`Writer.take`).
 """
 
 import asyncio
@@ -84,6 +87,7 @@ class Writer:
         self._idle = list(self._lanes)
         self._waiting_max = waiting_max
         self._queues: dict[int, deque[Queued]] = {}
+        self._last_jobs: dict[int, int] = {}  # How many the last batch had, of each tenant with a queue.
         self._turns: deque[int] = deque()  # Tenants with waiting jobs and no leader.
         self._led: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -130,26 +134,36 @@ class Writer:
             task.add_done_callback(self._tasks.discard)
 
     def take(self, tenant_id: int) -> list[Queued]:
-        """Hand a lane the tenant's next batch."""
+        """Hand a lane the tenant's next batch: of what waits, as many as bring it nearer to the last one.
+
+        Taking all would leave batches of one and of fifteen in turns, each side idle while the other has the fifteen.
+        """
         self._led.add(tenant_id)
         queue = self._queues[tenant_id]
-        taken = [queue.popleft() for _ in range(min(len(queue), BATCH_JOBS_MAX))]
+        last = self._last_jobs.get(tenant_id, len(queue))
+        taken = [queue.popleft() for _ in range(min(len(queue), (len(queue) + last + 1) // 2, BATCH_JOBS_MAX))]
+        self._last_jobs[tenant_id] = len(taken)
         by_job = {id(queued.job): queued for queued in taken}
         together, later = batch_of([queued.job for queued in taken])
         queue.extendleft(by_job[id(job)] for job in reversed(later))
         self.waiting -= len(together)
         return [by_job[id(job)] for job in together]
 
-    def release(self, tenant_id: int, lane: "Lane") -> None:
-        """A lane has led one batch: the tenant queues for another turn when it still has work."""
+    def release(self, tenant_id: int, lane: "Lane") -> int | None:
+        """A lane has led one batch: the tenant queues for another turn when it still has work.
+
+        Return whose turn it is on that lane, or None.
+        """
         # No await between asking and leaving: a job queued in between would wait for nobody.
         self._led.discard(tenant_id)
         if self._queues[tenant_id]:
             self._turns.append(tenant_id)
         else:
-            del self._queues[tenant_id]
+            del self._queues[tenant_id], self._last_jobs[tenant_id]
+        if self._turns:
+            return self._turns.popleft()
         self._idle.append(lane)
-        self._start()
+        return None
 
     async def close(self) -> None:
         """Finish what is queued, then close the lanes."""
@@ -170,15 +184,17 @@ class Lane:
         self._replan_at = 4
 
     async def lead(self, tenant_id: int) -> None:
-        """Write the tenant's next batch and answer its jobs."""
-        batch = self._writer.take(tenant_id)
-        try:
-            await self._write(batch)
-        except Exception as error:
-            for queued in batch:
-                queued.fail(error)
-        finally:
-            self._writer.release(tenant_id, self)
+        """Write a tenant's next batch and answer its jobs, and go on with whoever's turn it then is."""
+        turn: int | None = tenant_id
+        while turn is not None:
+            batch = self._writer.take(turn)
+            try:
+                await self._write(batch)
+            except Exception as error:
+                for queued in batch:
+                    queued.fail(error)
+            finally:
+                turn = self._writer.release(turn, self)
 
     async def _write(self, todo: list[Queued]) -> None:
         """Send jobs until each is written or refused. A job that breaks the call is found by halving."""

@@ -36,7 +36,7 @@ async def creations(desk: Desk, count: int) -> list[Job]:
 
 
 async def test_what_queues_while_a_call_runs_is_the_next_batch(desk: Desk, database: Database) -> None:
-    """And no batch is larger than is good for it."""
+    """Half of what is new to it: the other half is written while the first is answered."""
     sizes: list[int] = []
     jobs = await creations(desk, 300)
     async with writing(database, on_batch=sizes.append) as writer:
@@ -47,9 +47,43 @@ async def test_what_queues_while_a_call_runs_is_the_next_batch(desk: Desk, datab
             await asyncio.sleep(0)
             assert writer.waiting == 299
         appended = await asyncio.gather(first, *rest)
-    assert sizes == [1, BATCH_JOBS_MAX, 299 - BATCH_JOBS_MAX]
+    assert sizes == [1, 150, 149]
     assert [each.position for each in appended] == list(range(1, 301))
     assert writer.waiting == 0
+
+
+async def test_no_batch_is_larger_than_is_good_for_it(desk: Desk, database: Database) -> None:
+    """What comes at once is one batch, up to a limit."""
+    sizes: list[int] = []
+    jobs = await creations(desk, 300)
+    async with writing(database, on_batch=sizes.append) as writer:
+        await asyncio.gather(*map(writer.append, jobs))
+    assert sizes == [BATCH_JOBS_MAX, 300 - BATCH_JOBS_MAX]
+
+
+async def test_neither_side_waits_for_the_other(desk: Desk, database: Database) -> None:
+    """Sixteen clients that write one after the other soon share two batches, not one of fifteen and one of one.
+
+    And each next batch is on its way before those that the last one answers go on.
+    """
+    told: list[str] = []
+    jobs = iter(await creations(desk, 160))
+
+    async def client(writer: Writer) -> None:
+        for job in jobs:
+            await writer.append(job)
+            told.append("answered")
+
+    async with writing(database, on_batch=lambda jobs: told.append(f"batch of {jobs}")) as writer:
+        async with locked(database, desk.tenant) as waiting:
+            first = asyncio.create_task(client(writer))
+            await waiting(1)
+            others = [asyncio.create_task(client(writer)) for _ in range(15)]
+            await asyncio.sleep(0)
+        await asyncio.gather(first, *others)
+    sizes = [int(each.removeprefix("batch of ")) for each in told if each != "answered"]
+    assert sizes[:2] == [1, 8] and set(sizes[2:-2]) <= {7, 8, 9}, sizes
+    assert told[:4] == ["batch of 1", "batch of 8", "answered", "batch of 8"]
 
 
 async def test_jobs_that_fail_leave_the_rest_of_their_batch_to_be_sent_again(desk: Desk, database: Database) -> None:
