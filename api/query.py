@@ -3,7 +3,7 @@
 import re
 from functools import lru_cache
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
 
@@ -17,6 +17,7 @@ COUNT_MAX = 200  # RFC 7644 §3.4.2.4: more is clamped.
 _NUMBER_DIGITS_MAX = 18
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _QUERY_BYTES_MAX = 8_192
+_PARAMETERS_MAX = 64
 
 
 class Query(Struct, frozen=True):
@@ -63,17 +64,28 @@ def parameters(query: bytes) -> dict[str, str]:
     if len(query) > _QUERY_BYTES_MAX:
         refusal = InvalidFilter if b"filter=" in query.lower() else UriTooLong  # FI-37
         raise refusal(f"a query string may have {_QUERY_BYTES_MAX} bytes; POST a longer filter to .search")
+    parts = utf8_query(query).split("&")
+    if len(parts) > _PARAMETERS_MAX:
+        raise InvalidSyntax(f"a query string may have {_PARAMETERS_MAX} parameters")
     found: dict[str, str] = {}
-    try:
-        pairs = parse_qsl(utf8_query(query), keep_blank_values=True, errors="strict", max_num_fields=64)
-    except ValueError:
-        raise InvalidSyntax("the query string cannot be read") from None
-    for name, value in pairs:
-        name = name.lower()
+    for part in parts:
+        written, _, value = part.partition("=")
+        name = _decoded(written).lower()
         if name == "filter" and name in found:
             raise InvalidFilter("filter is given twice")
-        found.setdefault(name, value)
+        found.setdefault(name, _decoded(value))
     return found
+
+
+def _decoded(text: str) -> str:
+    """Undo form encoding, as `urllib.parse.parse_qsl` does in nearly twice the time."""
+    text = text.replace("+", " ")
+    if "%" not in text:
+        return text
+    try:
+        return unquote_to_bytes(text).decode()
+    except UnicodeDecodeError:
+        raise InvalidSyntax("the query string is not UTF-8") from None
 
 
 def selection(found: dict[str, str], resource_type: ResourceType) -> Selection | None:
