@@ -39,6 +39,7 @@ SETTINGS = {
     "full_page_writes": "on",
     "wal_buffers": "16MB",
     "max_wal_size": "4GB",
+    "min_wal_size": "512MB",  # Files of the log that are used again: to make one holds an append up.
     "checkpoint_timeout": "15min",
     "jit": "off",
     "timezone": "UTC",

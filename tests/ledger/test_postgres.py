@@ -139,6 +139,7 @@ def test_an_ordinary_server_is_durable(data_folder: Path) -> None:
         "full_page_writes": "on",
         "data_checksums": "on",
         "max_wal_size": "4GB",
+        "min_wal_size": "512MB",
         "wal_buffers": "16MB",
         "checkpoint_timeout": "15min",
         "max_connections": "200",

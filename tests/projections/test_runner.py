@@ -223,6 +223,35 @@ async def test_the_trail_follows_within_a_second_also_after_its_connection_was_l
     check_equal(fresh_database, desk.tenant, keys)
 
 
+async def test_what_is_new_in_indexes_is_moved_where_it_belongs(fresh_database: Database, keys: Keys) -> None:
+    """By the runner, whom nobody waits for; else by an append under its tenant's lock."""
+    stop = threading.Event()
+    thread = threading.Thread(target=follow(fresh_database, keys).run_forever, args=(stop,))
+    with psycopg.connect(fresh_database.owner_url, autocommit=True) as connection:
+        async with serving(fresh_database, keys) as service:
+            desk = Desk.new((service, service), fresh_database, keys)
+            await lived(desk)
+            assert pages_moved(connection) > 0
+            await lived(Desk.new((service, service), fresh_database, keys))
+            thread.start()
+            try:
+                catch_up_by = time.monotonic() + 20
+                while runner.behind(connection)[0]:
+                    assert time.monotonic() < catch_up_by
+                    time.sleep(0.02)
+            finally:
+                stop.set()
+                thread.join(10)
+    with psycopg.connect(fresh_database.owner_url, autocommit=True) as connection:
+        assert pages_moved(connection) == 0
+
+
+def pages_moved(connection: Connection) -> int:
+    """How many pages of new terms there were; there are none afterwards."""
+    row: Any = connection.execute("select gin_clean_pending_list('users_by_term')").fetchone()
+    return int(row[0])
+
+
 async def lag_s(desk: Desk, connection: Connection, user_name: str) -> float:
     """Create a user, and return how long the projections took to have read of it."""
     await desk.made("/Users", user(user_name))
