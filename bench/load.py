@@ -7,6 +7,7 @@ beforehand, an answer is parsed by httptools (C) and searched for one fragment t
 import re
 import select
 import socket
+import struct
 import time
 from array import array
 from collections import Counter
@@ -87,6 +88,9 @@ class _Connection:
     def open(self) -> socket.socket:
         self.socket = socket.create_connection((self.address.host, self.address.port), timeout=SILENCE_S_MAX)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # The system's own time limit: with Python's, every call would ask the system twice.
+        self.socket.settimeout(None)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(SILENCE_S_MAX), 0))
         self.parser = HttpResponseParser(self)
         return self.socket
 
