@@ -40,7 +40,8 @@ create function ledger_append(
     entry_request uuid[], entry_actor text[], entry_commitment bytea[], entry_payload bytea[], entry_key uuid[],
     -- groups whose version moves: by how much, by which entry last, and by how many members they grow
     bump_group uuid[], bump_count integer[], bump_entry integer[], bump_members integer[],
-    -- directory rows
+    -- directory rows. Changed users of whom only version, `active` and document are other than before stand last, and the
+    -- arrays of the other columns end before them
     new_user_id uuid[], new_user_version integer[], new_user_entry integer[], new_user_last_entry integer[],
     new_user_name_key bytea[], new_user_external_id_key bytea[], new_user_active boolean[],
     new_user_document bytea[], new_user_search text[], new_user_terms text[], new_user_type text[],
@@ -234,20 +235,26 @@ begin
         update groups g set unique_name_key = null
           from jsonb_to_recordset(rare -> 'vacating') x(id uuid) where g.tenant_id = p_tenant and g.id = x.id;
     end if;
-    if changed_user_id is not null then
-        -- Without a search document nothing has changed that filters and names go by.
+    if cardinality(changed_user_id) > coalesce(cardinality(changed_user_search), 0) then
+        -- Of whom nothing has changed that filters and names go by: they stand last, and have no more columns than these.
         update users u
            set version = x.version, position = size + x.entry, modified_at = recorded, active = x.active,
-               document = x.document,
-               user_name_key = case when x.search is null then u.user_name_key else x.name_key end,
-               external_id_key = case when x.search is null then u.external_id_key else x.external_id_key end,
-               search = coalesce(x.search::jsonb, u.search),
-               search_terms = coalesce(x.terms::bigint[], u.search_terms)
+               document = x.document
+          from unnest(changed_user_id, changed_user_version, changed_user_entry, changed_user_active,
+                      changed_user_document, changed_user_search)
+               x(id, version, entry, active, document, search)
+         where u.tenant_id = p_tenant and u.id = x.id and x.search is null;
+    end if;
+    if changed_user_search is not null then
+        update users u
+           set version = x.version, position = size + x.entry, modified_at = recorded, active = x.active,
+               document = x.document, user_name_key = x.name_key, external_id_key = x.external_id_key,
+               search = x.search::jsonb, search_terms = x.terms::bigint[]
           from unnest(changed_user_id, changed_user_version, changed_user_entry, changed_user_name_key,
                       changed_user_external_id_key, changed_user_active, changed_user_document,
                       changed_user_search, changed_user_terms)
                x(id, version, entry, name_key, external_id_key, active, document, search, terms)
-         where u.tenant_id = p_tenant and u.id = x.id;
+         where u.tenant_id = p_tenant and u.id = x.id and x.search is not null;
     end if;
     if new_user_id is not null then
         insert into users (tenant_id, id, version, position, created_position, created_at, modified_at,

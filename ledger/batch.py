@@ -91,11 +91,14 @@ class Batch:
         self._bumps: list[int] = []
         self._last_entry: list[int] = []
         self._growth: list[int] = []
+        self._toggled: list[tuple[Any, ...]] = []
         self._count = 0
         for number, job in enumerate(jobs):
             self._preconditions(number, job)
             self._entries(job)
             self._rows(job)
+        for row in self._toggled:  # Last, so that the columns they have not are shorter.
+            self._row(_TOGGLED_USER, row)
         if self._groups:
             self._add("bump_group", *self._groups)
             self._add("bump_count", *self._bumps)
@@ -194,7 +197,10 @@ class Batch:
             columns = (row.id, row.version, first + created, first + last, *_user_columns(row), row.resource_type)
             self._row(_NEW_USER, columns)
         for row, entry in job.changed_users:
-            self._row(_CHANGED_USER, (row.id, row.version, first + entry, *_user_columns(row)))
+            if row.search is None:
+                self._toggled.append((row.id, row.version, first + entry, row.active, row.document))
+            else:
+                self._row(_CHANGED_USER, (row.id, row.version, first + entry, *_user_columns(row)))
         for group, created, last in job.new_groups:
             self._row(
                 _NEW_GROUP,
@@ -247,6 +253,7 @@ _SETTING = _named("setting_")
 _ENTRY = _named("entry_")
 _NEW_USER = _named("new_user_")
 _CHANGED_USER = _named("changed_user_")
+_TOGGLED_USER = (*_CHANGED_USER[:3], "changed_user_active", "changed_user_document")
 _NEW_GROUP = _named("new_group_")
 _CHANGED_GROUP = _named("changed_group_")
 _OPENED = _named("opened_")

@@ -105,6 +105,28 @@ async def test_jobs_that_fail_leave_the_rest_of_their_batch_to_be_sent_again(des
     assert [isinstance(result, Conflict) for result in results] == [job in late for job in queue]
 
 
+async def test_disabled_and_changed_users_share_a_batch(
+    desk: Desk, database: Database, keys: Keys, auditor: Connection
+) -> None:
+    """Whatever their order: of the disabled ones less is written."""
+    people = [await desk.made("/Users", user(f"u{number}", active=True)) for number in range(5)]
+    off = patch({"op": "replace", "path": "active", "value": False})
+    changes = [off, patch({"op": "add", "path": "title", "value": "Dr"}), off]
+    changes += [patch({"op": "replace", "path": "userName", "value": "renamed"}), off]
+    jobs = [
+        await desk.decided("PATCH", f"/Users/{person}", change) for person, change in zip(people, changes, strict=True)
+    ]
+    sizes: list[int] = []
+    async with writing(database, on_batch=sizes.append) as writer:
+        await asyncio.gather(*map(writer.append, jobs))
+    assert sizes == [5]
+    found = [(await desk.ask("GET", f"/Users/{person}")).body for person in people]
+    assert [each["active"] for each in found] == [False, True, False, True, False]
+    assert [each.get("title") for each in found] == [None, "Dr", None, None, None]
+    assert [each["userName"] for each in found] == ["u0", "u1", "u2", "renamed", "u4"]
+    check_whole(auditor, desk.tenant, keys)
+
+
 def _not_an_id(job: Job) -> None:
     job.new_users[0][0].id = "0b5c9b0e-7c4b-4f0e-9a51-3b7a4c1f6d"
 
