@@ -6,7 +6,8 @@
 -- at 8 would then never see 7. It locks one tenant, not the table, and does not change the row: an updated head row
 -- slows eightfold while anybody holds a snapshot. Size and last time are those of the newest entry.
 --
--- Arrays are columns of one table each, prefix_column; a null array means that the batch has none of them. What is
+-- Arrays are columns of one table each, prefix_column; a null array means that the batch has none of them. One of them is
+-- unnested, the others are read by its row number `n`: to unnest ten of them takes six times as long. What is
 -- rare comes in one jsonb, because a function has at most 100 arguments.
 -- `entry` columns count the batch's entries from 0: an entry's position is size + entry.
 
@@ -92,57 +93,56 @@ begin
 
     -- Preconditions. Under the lock nothing they speak of can change before the commit.
     if user_job is not null then
-        select array_agg(x.job) into v_failed
-          from unnest(user_job, user_id, user_version) x(job, id, version)
-         where x.version is distinct from
+        select array_agg(user_job[n]) into v_failed
+          from unnest(user_id) with ordinality x(id, n)
+         where user_version[n] is distinct from
                (select u.version from users u where u.tenant_id = p_tenant and u.id = x.id);
         failed := failed || v_failed;
     end if;
     if group_job is not null then
-        select array_agg(x.job) into v_failed
-          from unnest(group_job, group_id, group_attribute_version, group_exact_version)
-               x(job, id, attribute_version, exact_version)
-         where not coalesce((select g.attribute_version = x.attribute_version
-                                and g.version = coalesce(x.exact_version, g.version)
+        select array_agg(group_job[n]) into v_failed
+          from unnest(group_id) with ordinality x(id, n)
+         where not coalesce((select g.attribute_version = group_attribute_version[n]
+                                and g.version = coalesce(group_exact_version[n], g.version)
                                from groups g where g.tenant_id = p_tenant and g.id = x.id), false);
         failed := failed || v_failed;
     end if;
     if exists_job is not null then
-        select array_agg(x.job) into v_failed
-          from unnest(exists_job, exists_id, exists_group) x(job, id, is_group)
-         where case when x.is_group
+        select array_agg(exists_job[n]) into v_failed
+          from unnest(exists_id) with ordinality x(id, n)
+         where case when exists_group[n]
                     then (select g.id from groups g where g.tenant_id = p_tenant and g.id = x.id)
                     else (select u.id from users u where u.tenant_id = p_tenant and u.id = x.id) end is null;
         failed := failed || v_failed;
     end if;
     if edge_job is not null then
-        select array_agg(x.job) into v_failed
-          from unnest(edge_job, edge_group, edge_member, edge_open) x(job, grp, member, is_open)
-         where x.is_open <> ((select m.from_position from memberships m
-                               where m.tenant_id = p_tenant and m.group_id = x.grp and m.member_id = x.member
-                                 and m.to_position is null) is not null);
+        select array_agg(edge_job[n]) into v_failed
+          from unnest(edge_member) with ordinality x(member, n)
+         where edge_open[n] <> ((select m.from_position from memberships m
+                                  where m.tenant_id = p_tenant and m.group_id = edge_group[n]
+                                    and m.member_id = x.member and m.to_position is null) is not null);
         failed := failed || v_failed;
     end if;
     if name_job is not null then
-        select array_agg(x.job) into v_failed
-          from unnest(name_job, name_key, name_holder, name_group) x(job, key, holder, is_group)
-         where case when x.is_group
+        select array_agg(name_job[n]) into v_failed
+          from unnest(name_key) with ordinality x(key, n)
+         where case when name_group[n]
                     then (select g.id from groups g where g.tenant_id = p_tenant and g.unique_name_key = x.key)
                     else (select u.id from users u where u.tenant_id = p_tenant and u.user_name_key = x.key)
-               end <> x.holder;
+               end <> name_holder[n];
         failed := failed || v_failed;
     end if;
     if setting_job is not null then
-        select array_agg(x.job) into v_failed
-          from tenants t, unnest(setting_job, setting_unique_names) x(job, unique_names)
+        select array_agg(setting_job[n]) into v_failed
+          from tenants t, unnest(setting_unique_names) with ordinality x(unique_names, n)
          where t.tenant_id = p_tenant
            and x.unique_names <> coalesce((t.settings ->> 'group_names_unique')::boolean, true);
         failed := failed || v_failed;
     end if;
     if left_job is not null then
         -- The type as an expression: as a condition it would let a small table's plan read the index for lists.
-        select array_agg(x.job) into v_failed
-          from unnest(left_job, left_key) x(job, key)
+        select array_agg(left_job[n]) into v_failed
+          from unnest(left_key) with ordinality x(key, n)
          where exists (select from users u
                         where u.tenant_id = p_tenant and u.external_id_key = x.key and u.active = false
                           and u.resource_type || '' = 'User');
@@ -180,29 +180,26 @@ begin
     v_at := to_char(recorded at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
     insert into entries (tenant_id, position, stream, stream_version, event_type, subject_id, request_id,
                          recorded_at, leaf, payload, key_id)
-    select p_tenant, size + x.n - 1, x.stream, v.version, x.type, x.subject, x.request, recorded,
-           convert_to('{"act":"' || x.actor || '","at":"' || v_at || '","log":"' || v_origin || '","pc":"'
-                      || encode(x.commitment, 'base64') || '","seq":' || size + x.n - 1 || ',"sub":"'
+    select p_tenant, size + n - 1, x.stream, v.version, x.type, entry_subject[n], entry_request[n], recorded,
+           convert_to('{"act":"' || entry_actor[n] || '","at":"' || v_at || '","log":"' || v_origin || '","pc":"'
+                      || encode(entry_commitment[n], 'base64') || '","seq":' || size + n - 1 || ',"sub":"'
                       || upper(left(x.stream, 1)) || substr(x.stream, 2) || '","sv":' || v.version || ',"typ":"'
                       || x.type || '","v":1}', 'UTF8'),
-           x.payload, x.key
-      from unnest(entry_stream, entry_version, entry_bump, entry_type, entry_subject, entry_request, entry_actor,
-                  entry_commitment, entry_payload, entry_key) with ordinality
-           x(stream, version, bump, type, subject, request, actor, commitment, payload, key, n),
-           lateral (select x.version + coalesce(base[x.bump], 0) as version) v;
+           entry_payload[n], entry_key[n]
+      from unnest(entry_stream, entry_type) with ordinality x(stream, type, n),
+           lateral (select entry_version[n] + coalesce(base[entry_bump[n]], 0) as version) v;
 
     -- Keys and requests first: what follows may fail on nothing but a defect.
     if key_subject is not null then
         insert into subject_keys (tenant_id, subject_id, key_id, wrapped)
-        select p_tenant, x.subject, x.key, x.wrapped
-          from unnest(key_subject, key_id, key_wrapped) x(subject, key, wrapped);
+        select p_tenant, x.subject, key_id[n], key_wrapped[n] from unnest(key_subject) with ordinality x(subject, n);
     end if;
     if received_request is not null then
         insert into request_keys (tenant_id, request_id, wrapped, subjects)
-        select p_tenant, x.request, x.wrapped, x.subjects::uuid[]
-          from unnest(received_request, received_wrapped, received_subjects) x(request, wrapped, subjects);
+        select p_tenant, x.request, received_wrapped[n], received_subjects[n]::uuid[]
+          from unnest(received_request) with ordinality x(request, n);
         insert into received_requests (tenant_id, request_id, sealed)
-        select p_tenant, x.request, x.sealed from unnest(received_request, received_sealed) x(request, sealed);
+        select p_tenant, x.request, received_sealed[n] from unnest(received_request) with ordinality x(request, n);
     end if;
 
     -- The directory. Who leaves goes first, so that a name given up in a batch's earlier job is free; and who leaves a
@@ -211,14 +208,14 @@ begin
         delete from users u using unnest(gone_user_id) x(id) where u.tenant_id = p_tenant and u.id = x.id;
     end if;
     if closed_group is not null then
-        update memberships m set to_position = size + x.entry
-          from unnest(closed_group, closed_member, closed_entry) x(grp, member, entry)
+        update memberships m set to_position = size + closed_entry[n]
+          from unnest(closed_group, closed_member) with ordinality x(grp, member, n)
          where m.tenant_id = p_tenant and m.group_id = x.grp and m.member_id = x.member
            and m.to_position is null;
     end if;
     if gone_group_id is not null then
-        update memberships m set to_position = size + x.entry
-          from unnest(gone_group_id, gone_group_entry) x(id, entry)
+        update memberships m set to_position = size + gone_group_entry[n]
+          from unnest(gone_group_id) with ordinality x(id, n)
          where m.tenant_id = p_tenant and m.group_id = x.id and m.to_position is null;
         delete from groups g using unnest(gone_group_id) x(id) where g.tenant_id = p_tenant and g.id = x.id;
     end if;
@@ -238,70 +235,57 @@ begin
     if cardinality(changed_user_id) > coalesce(cardinality(changed_user_search), 0) then
         -- Of whom nothing has changed that filters and names go by: they stand last, and have no more columns than these.
         update users u
-           set version = x.version, position = size + x.entry, modified_at = recorded, active = x.active,
-               document = x.document
-          from unnest(changed_user_id, changed_user_version, changed_user_entry, changed_user_active,
-                      changed_user_document, changed_user_search)
-               x(id, version, entry, active, document, search)
-         where u.tenant_id = p_tenant and u.id = x.id and x.search is null;
+           set version = changed_user_version[n], position = size + changed_user_entry[n], modified_at = recorded,
+               active = changed_user_active[n], document = changed_user_document[n]
+          from unnest(changed_user_id) with ordinality x(id, n)
+         where u.tenant_id = p_tenant and u.id = x.id and changed_user_search[n] is null;
     end if;
     if changed_user_search is not null then
         update users u
-           set version = x.version, position = size + x.entry, modified_at = recorded, active = x.active,
-               document = x.document, user_name_key = x.name_key, external_id_key = x.external_id_key,
-               search = x.search::jsonb, search_terms = x.terms::bigint[]
-          from unnest(changed_user_id, changed_user_version, changed_user_entry, changed_user_name_key,
-                      changed_user_external_id_key, changed_user_active, changed_user_document,
-                      changed_user_search, changed_user_terms)
-               x(id, version, entry, name_key, external_id_key, active, document, search, terms)
-         where u.tenant_id = p_tenant and u.id = x.id and x.search is not null;
+           set version = changed_user_version[n], position = size + changed_user_entry[n], modified_at = recorded,
+               active = changed_user_active[n], document = changed_user_document[n],
+               user_name_key = changed_user_name_key[n], external_id_key = changed_user_external_id_key[n],
+               search = changed_user_search[n]::jsonb, search_terms = changed_user_terms[n]::bigint[]
+          from unnest(changed_user_id) with ordinality x(id, n)
+         where u.tenant_id = p_tenant and u.id = x.id and changed_user_search[n] is not null;
     end if;
     if new_user_id is not null then
         insert into users (tenant_id, id, version, position, created_position, created_at, modified_at,
                            user_name_key, external_id_key, active, document, search, search_terms, resource_type)
-        select p_tenant, x.id, x.version, size + x.last_entry, size + x.entry, recorded, recorded, x.name_key,
-               x.external_id_key, x.active, x.document, x.search::jsonb, x.terms::bigint[], x.type
-          from unnest(new_user_id, new_user_version, new_user_entry, new_user_last_entry, new_user_name_key,
-                      new_user_external_id_key, new_user_active, new_user_document, new_user_search,
-                      new_user_terms, new_user_type)
-               x(id, version, entry, last_entry, name_key, external_id_key, active, document, search, terms, type);
+        select p_tenant, x.id, new_user_version[n], size + new_user_last_entry[n], size + new_user_entry[n], recorded,
+               recorded, new_user_name_key[n], new_user_external_id_key[n], new_user_active[n], new_user_document[n],
+               new_user_search[n]::jsonb, new_user_terms[n]::bigint[], new_user_type[n]
+          from unnest(new_user_id) with ordinality x(id, n);
     end if;
     if bump_group is not null then
         update groups g
-           set version = g.version + x.count, position = size + x.entry, modified_at = recorded,
-               member_count = g.member_count + x.members
-          from unnest(bump_group, bump_count, bump_entry, bump_members) x(id, count, entry, members)
+           set version = g.version + bump_count[n], position = size + bump_entry[n], modified_at = recorded,
+               member_count = g.member_count + bump_members[n]
+          from unnest(bump_group) with ordinality x(id, n)
          where g.tenant_id = p_tenant and g.id = x.id;
     end if;
     if changed_group_id is not null then
         update groups g
-           set attribute_version = base[x.bump] + x.version, name_key = x.name_key,
-               unique_name_key = x.unique_name_key, external_id_key = x.external_id_key,
-               document = x.document, search = x.search::jsonb, search_terms = x.terms::bigint[]
-          from unnest(changed_group_id, changed_group_bump, changed_group_version, changed_group_name_key,
-                      changed_group_unique_name_key, changed_group_external_id_key, changed_group_document,
-                      changed_group_search, changed_group_terms)
-               x(id, bump, version, name_key, unique_name_key, external_id_key, document, search, terms)
+           set attribute_version = base[changed_group_bump[n]] + changed_group_version[n],
+               name_key = changed_group_name_key[n], unique_name_key = changed_group_unique_name_key[n],
+               external_id_key = changed_group_external_id_key[n], document = changed_group_document[n],
+               search = changed_group_search[n]::jsonb, search_terms = changed_group_terms[n]::bigint[]
+          from unnest(changed_group_id) with ordinality x(id, n)
          where g.tenant_id = p_tenant and g.id = x.id;
     end if;
     if new_group_id is not null then
         insert into groups (tenant_id, id, version, attribute_version, member_count, position, created_position,
                             created_at, modified_at, name_key, unique_name_key, external_id_key, document, search,
                             search_terms)
-        select p_tenant, x.id, x.version, x.attribute_version, x.member_count, size + x.last_entry, size + x.entry,
-               recorded, recorded, x.name_key, x.unique_name_key, x.external_id_key, x.document, x.search::jsonb,
-               x.terms::bigint[]
-          from unnest(new_group_id, new_group_version, new_group_entry, new_group_last_entry,
-                      new_group_member_count, new_group_attribute_version, new_group_name_key,
-                      new_group_unique_name_key, new_group_external_id_key, new_group_document, new_group_search,
-                      new_group_terms)
-               x(id, version, entry, last_entry, member_count, attribute_version, name_key, unique_name_key,
-                 external_id_key, document, search, terms);
+        select p_tenant, x.id, new_group_version[n], new_group_attribute_version[n], new_group_member_count[n],
+               size + new_group_last_entry[n], size + new_group_entry[n], recorded, recorded, new_group_name_key[n],
+               new_group_unique_name_key[n], new_group_external_id_key[n], new_group_document[n],
+               new_group_search[n]::jsonb, new_group_terms[n]::bigint[]
+          from unnest(new_group_id) with ordinality x(id, n);
     end if;
     if opened_group is not null then
         insert into memberships (tenant_id, group_id, member_id, member_type, from_position, to_position)
-        select p_tenant, x.grp, x.member, x.type, size + x.entry, size + x.until
-          from unnest(opened_group, opened_member, opened_type, opened_entry, opened_until)
-               x(grp, member, type, entry, until);
+        select p_tenant, opened_group[n], x.member, opened_type[n], size + opened_entry[n], size + opened_until[n]
+          from unnest(opened_member) with ordinality x(member, n);
     end if;
 end $$;
