@@ -6,9 +6,9 @@
 -- at 8 would then never see 7. It locks one tenant, not the table, and does not change the row: an updated head row
 -- slows eightfold while anybody holds a snapshot. Size and last time are those of the newest entry.
 --
--- Arrays are columns of one table each, prefix_column; a null array means that the batch has none of them. One of them is
--- unnested, the others are read by its row number `n`: to unnest ten of them takes six times as long. What is
--- rare comes in one jsonb, because a function has at most 100 arguments.
+-- Arrays are columns of one table each, prefix_column; a null array means that the batch has none of them. Only
+-- what a statement joins by or reads twice is unnested, the others are read by the row's number `n`: to unnest ten takes
+-- six times as long. What is rare comes in one jsonb, because a function has at most 100 arguments.
 -- `entry` columns count the batch's entries from 0: an entry's position is size + entry.
 
 drop function if exists ledger_append;
