@@ -1,6 +1,6 @@
 """/Groups: attributes as with users; members are edges, and no request loads a member list to change one member."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -14,7 +14,7 @@ from api.users import gone, leave_groups
 from domain import groups
 from domain.attributes import ResourceType
 from domain.bodies import parse_json
-from domain.errors import InvalidValue, NoSuchResource, NotUnique
+from domain.errors import InvalidValue, NoSuchResource, NotUnique, ScimError
 from domain.events import GroupDeleted, GroupEvent, MembershipAdded, MembershipRemoved
 from domain.groups import Group
 from domain.ids import is_id
@@ -27,7 +27,7 @@ from domain.selections import Selection
 from ledger.batch import Appended
 from ledger.entry import Tenant
 from ledger.jobs import GroupRow, Job, Membership
-from ledger.lookups import StoredGroup
+from ledger.lookups import Edge, StoredGroup
 from projections.directory import group_row, resource_of
 
 Deciding = Callable[[Group], tuple[list[GroupEvent], MemberChange | None]]
@@ -48,8 +48,9 @@ async def read(
     service: Service, exchange: Exchange, resource_type: ResourceType, group_id: str, selection: Selection | None
 ) -> Answer:
     """GET /Groups/{id}"""
-    tenant = exchange.authenticated.tenant
-    stored = await service.lookups.group(tenant.tenant_id, group_id) if is_id(group_id) else None
+    # Members are read at once, unless none may be wanted: by the selection, or by whom has the group already.
+    known = b"if-none-match" in exchange.headers
+    stored = await _stored(service, exchange, group_id, with_members=not known and shows(selection, "members"))
     if stored is None:
         raise NoSuchResource
     if (answer := not_modified(exchange, stored.version)) is not None:
@@ -117,8 +118,11 @@ async def patch(
 ) -> Answer:
     """PATCH /Groups/{id}"""
     raw = await exchange.read_body(service.config.body_bytes_max)
-    seen = await _to_change(service, exchange, group_id)  # ET-05: what is not there comes before what is wrong.
-    asked = read_patch(parse_json(raw), resource_type, exchange.authenticated.profile)
+    try:
+        asked = read_patch(parse_json(raw), resource_type, exchange.authenticated.profile)
+    except ScimError:
+        await _to_change(service, exchange, group_id)  # ET-05: what is not there comes before what is wrong.
+        raise
     exchange.operations, exchange.ignored = list(asked.operations_text), asked.ignored
     exchange.written = asked.written()
     change = asked.members
@@ -131,38 +135,33 @@ async def patch(
 
     in_turn = bool(asked.steps) or change is None or change.clear or change.selects
     return await _change(
-        service,
-        exchange,
-        resource_type,
-        group_id,
-        selection,
-        decide,
-        in_turn=in_turn,
-        seen=None if in_turn else seen,
+        service, exchange, resource_type, group_id, selection, decide, in_turn=in_turn, concerned=_concerned(change)
     )
 
 
 async def _change(
     service: Service, exchange: Exchange, resource_type: ResourceType, group_id: str, selection: Selection | None,
-    deciding: Deciding, *, in_turn: bool, seen: StoredGroup | None = None,
+    deciding: Deciding, *, in_turn: bool, concerned: Sequence[str] = (),
 ) -> Answer:  # fmt: skip
     """Decide on the group's present state, record what changes, answer.
 
     in_turn: False for operations that only add or remove named members: those commute, and none waits.
-    seen: the group as just read, for the first decision.
+    concerned: the ids whose edges it rests on, as far as they are known before the group is.
     """
     tenant = exchange.authenticated.tenant
     if in_turn:
         async with service.turns.of((tenant.tenant_id, group_id)):
-            return await _change(service, exchange, resource_type, group_id, selection, deciding, in_turn=False)
+            return await _change(
+                service, exchange, resource_type, group_id, selection, deciding, in_turn=False, concerned=concerned
+            )
     version, status = 0, 200
 
     async def decide() -> Job:
-        nonlocal version, status, seen
-        stored, seen = seen or await _to_change(service, exchange, group_id), None
+        nonlocal version, status
+        stored, known = await _with_edge(service, exchange, group_id, concerned)
         group = Group(group_id, resource_of(stored.document), stored.version)
         events, change = deciding(group)
-        edges = await _edges(service, exchange, group_id, change) if change is not None else NO_EDGES
+        edges = await _edges(service, exchange, group_id, change, known) if change is not None else NO_EDGES
         count = stored.member_count + len(edges.added) - len(edges.removed)
         status = _status(tenant, count, selection)
         version = len(events) + len(edges.added) + len(edges.removed)
@@ -177,7 +176,9 @@ async def _change(
     async def answer(appended: Appended) -> Answer:
         after = version + appended.group_base.get(group_id, 0)
         uri = location(service.base(tenant.slug), resource_type, group_id)
-        present = await service.lookups.group(tenant.tenant_id, group_id) if status == 200 else None
+        present = None
+        if status == 200:
+            present = await _stored(service, exchange, group_id, with_members=shows(selection, "members"))
         if present is None:  # Also when the group was deleted just after this change, which stands all the same.
             return Answer(204, headers=[(b"etag", etag(after).encode()), (b"location", uri.encode())])
         return await _whole(service, exchange, resource_type, 200, present, selection)
@@ -216,17 +217,27 @@ async def _changed(
     return recording.finish()
 
 
+def _concerned(change: MemberChange | None) -> list[str]:
+    """The ids whose edges a change rests on, whatever the group."""
+    if change is None:
+        return []
+    return [each for each in {**change.present, **dict.fromkeys(change.expected)} if is_id(each)]
+
+
 async def _edges(
-    service: Service, exchange: Exchange, group_id: str, change: MemberChange, *, is_new: bool = False
-) -> Edges:
-    """Compare what the request wants of the members with the edges it concerns, and with no others."""
+    service: Service, exchange: Exchange, group_id: str, change: MemberChange, known: dict[str, Edge] | None = None,
+    *, is_new: bool = False,
+) -> Edges:  # fmt: skip
+    """Compare what the request wants of the members with the edges it concerns, and with no others.
+
+    known: those edges, where they have been read already.
+    """
     tenant, lookups = exchange.authenticated.tenant, service.lookups
     if change.selects:
         members = await lookups.members(tenant.tenant_id, group_id)
         change = selected(change, [_element(service.base(tenant.slug), *member) for member in members])
-    named = {**change.present, **dict.fromkeys(change.expected)}
-    concerned = [member_id for member_id in named if is_id(member_id)]
-    known = await lookups.edges(tenant.tenant_id, group_id, concerned) if concerned else {}
+    if known is None:
+        known = await lookups.edges(tenant.tenant_id, group_id, _concerned(change))
     open_members = {member_id: edge[0] for member_id, edge in known.items()}
     if change.clear and not is_new:
         open_members |= dict.fromkeys([each for each, _ in await lookups.members(tenant.tenant_id, group_id)], True)
@@ -237,7 +248,7 @@ async def _edges(
     return Edges([(each, kind) for each, kind in kinds if kind], removed)
 
 
-def _kind(exchange: Exchange, member_id: str, edge: tuple[bool, bool, bool] | None, *, forgiving: bool) -> str:
+def _kind(exchange: Exchange, member_id: str, edge: Edge | None, *, forgiving: bool) -> str:
     """Return User or Group; "" for an id that no resource of ours can have, which the lenient profile ignores in `add`.
 
     A well-formed id that names nothing is refused in both profiles (DEC-12): the client once got it from somebody.
@@ -300,13 +311,34 @@ async def delete(service: Service, exchange: Exchange, resource_type: ResourceTy
         return await service.write(decide, gone)
 
 
+async def _stored(
+    service: Service, exchange: Exchange, group_id: str, *, with_members: bool = False
+) -> StoredGroup | None:
+    if not is_id(group_id):
+        return None
+    lookup = service.lookups.whole_group if with_members else service.lookups.group
+    return await lookup(exchange.authenticated.tenant.tenant_id, group_id)
+
+
 async def _to_change(service: Service, exchange: Exchange, group_id: str) -> StoredGroup:
-    tenant_id = exchange.authenticated.tenant.tenant_id
-    stored = await service.lookups.group(tenant_id, group_id) if is_id(group_id) else None
+    stored = await _stored(service, exchange, group_id)
     if stored is None:
         raise NoSuchResource
     check_conditions(exchange, stored.version)
     return stored
+
+
+async def _with_edge(
+    service: Service, exchange: Exchange, group_id: str, concerned: Sequence[str]
+) -> tuple[StoredGroup, dict[str, Edge] | None]:
+    """Return a group to change, and with it the edge that the request concerns if it concerns just one, as most do."""
+    if len(concerned) != 1 or not is_id(group_id):
+        return await _to_change(service, exchange, group_id), None
+    found = await service.lookups.group_with_edge(exchange.authenticated.tenant.tenant_id, group_id, *concerned)
+    if found is None:
+        raise NoSuchResource
+    check_conditions(exchange, found[0].version)
+    return found
 
 
 async def _claim_name(service: Service, tenant: Tenant, row: GroupRow) -> None:
@@ -322,8 +354,8 @@ async def _whole(
     selection: Selection | None,
 ) -> Answer:  # fmt: skip
     tenant = exchange.authenticated.tenant
-    members: list[tuple[str, str]] = []
-    if stored.member_count and shows(selection, "members"):
+    members = stored.members or []
+    if stored.members is None and stored.member_count and shows(selection, "members"):
         members = await service.lookups.members(tenant.tenant_id, stored.id)
     base = service.base(tenant.slug)
     body = group_bytes(base, resource_type, stored, members, with_written(exchange, selection))

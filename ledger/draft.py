@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from domain.comparison import display_name_key, name_key
 from domain.users import USER
 from ledger.jobs import Job, UserRow
-from ledger.lookups import Lookups, StoredGroup, StoredResource, StoredUser
+from ledger.lookups import Edge, Lookups, StoredGroup, StoredResource, StoredUser
 
 _NOT_YET = datetime(1, 1, 1, tzinfo=UTC)  # The time of what is not written: nobody is shown it.
 
@@ -52,7 +52,7 @@ class Draft(Lookups):
         self.tenant_id = tenant_id
         self._promised = promised
         self._read: dict[tuple[Any, ...], asyncio.Future[Any]] = {}
-        self._edges_read: dict[tuple[str, str], tuple[bool, bool, bool]] = {}
+        self._edges_read: dict[tuple[str, str], Edge] = {}
         self._users: dict[str, StoredUser | None] = {}
         self._kinds: dict[str, str] = {}  # Of those, also while they are gone.
         self._values: dict[bytes, str | None] = {}  # Unique values and who holds them.
@@ -101,15 +101,20 @@ class Draft(Lookups):
             stored, version=stored.version + bumps, member_count=stored.member_count + self._growth[group_id]
         )
 
+    async def group_with_edge(
+        self, tenant_id: int, group_id: str, member_id: str
+    ) -> tuple[StoredGroup, dict[str, Edge]] | None:
+        """Return a group without its members, and the edge to one that is or might be one."""
+        stored = await self.group(tenant_id, group_id)
+        return None if stored is None else (stored, await self.edges(tenant_id, group_id, [member_id]))
+
     async def groups_by_name(self, tenant_id: int, key: bytes) -> list[StoredGroup]:
         """Return the groups of a displayName key."""
         found: list[StoredGroup] = await self._ask("groups_by_name", key)
         return self._drafted(found, self._groups, self._group_names.of(key))
 
-    async def edges(
-        self, tenant_id: int, group_id: str, member_ids: Sequence[str]
-    ) -> dict[str, tuple[bool, bool, bool]]:
-        """Return by member id whether its edge is open, whether it is a user, whether it is a group."""
+    async def edges(self, tenant_id: int, group_id: str, member_ids: Sequence[str]) -> dict[str, Edge]:
+        """Return the edges of a group by the ids of their members, or of who might be one."""
         read = self._edges_read
         unread = [member_id for member_id in member_ids if (group_id, member_id) not in read]
         if unread:
@@ -117,7 +122,7 @@ class Draft(Lookups):
             read.update({(group_id, member_id): edge for member_id, edge in found.items()})
         return {member_id: self._edge(group_id, member_id) for member_id in member_ids}
 
-    def _edge(self, group_id: str, member_id: str) -> tuple[bool, bool, bool]:
+    def _edge(self, group_id: str, member_id: str) -> Edge:
         is_open, is_user, is_group = self._edges_read[group_id, member_id]
         drafted = self._members.get(group_id, {}).get(member_id)
         promised = self._promised.get(member_id)  # Until it is kept: what was made may be deleted again.

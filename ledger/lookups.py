@@ -27,6 +27,8 @@ _ANSWER_S = 5.0  # A point read takes a thousandth of it: whoever waits longer i
 Key = tuple[Any, ...]
 Row = tuple[Any, ...]
 Groups = list[tuple[str, bytes, bool]]  # (id, document, whether directly), as they were created.
+Members = list[tuple[str, str]]  # (id, type)
+Edge = tuple[bool, bool, bool]  # Whether it is open, whether its member is a user, whether it is a group.
 
 
 class Lane:
@@ -116,10 +118,11 @@ class StoredUser(StoredResource, kw_only=True):
 
 
 class StoredGroup(StoredResource, kw_only=True):
-    """A group, without its members."""
+    """A group. members: (id, type) of the direct ones, in the order they came; None when they have to be asked for."""
 
     attribute_version: int
     member_count: int
+    members: Members | None = None
 
 
 _RESOURCE = "r.id::text, r.version, r.created_at, r.modified_at, r.document"
@@ -135,6 +138,22 @@ _AND_GROUPS = (
     ") b(ids, documents, nested) on true"
 )
 _GROUP = f"{_RESOURCE}, r.attribute_version, r.member_count"
+_AND_MEMBERS = (
+    "left join lateral (select array_agg(m.member_id::text order by m.from_position), "
+    "array_agg(m.member_type order by m.from_position) "
+    "from memberships m where m.tenant_id = r.tenant_id and m.group_id = r.id and m.to_position is null"
+    ") b(ids, types) on true"
+)
+# The type is no condition: on a small table the partial index for lists would be as good as the key, and the plan then
+# stays.
+_EDGE = (
+    "(select true from memberships m where m.tenant_id = k.tenant_id and m.group_id = k.grp "
+    "and m.member_id = k.member and m.to_position is null limit 1) is not null, "
+    "coalesce((select u.resource_type from users u where u.tenant_id = k.tenant_id and u.id = k.member) = 'User', "
+    "false), "
+    "(select true from groups g where g.tenant_id = k.tenant_id and g.id = k.member limit 1) is not null"
+)
+_BY_EDGE = "from unnest($1::integer[], $2::uuid[], $3::uuid[]) k(tenant_id, grp, member)"
 _BY_ID = "from unnest($1::integer[], $2::uuid[]) k(tenant_id, key)"
 _BY_HASH = "from unnest($1::integer[], $2::bytea[]) k(tenant_id, key)"
 
@@ -176,16 +195,16 @@ QUERIES: dict[str, tuple[str, Sequence[Callable[[Any], Any]]]] = {
         "join groups r on r.tenant_id = k.tenant_id and r.external_id_key = k.key order by r.created_position",
         (integers, byteas),
     ),
-    # Open edges and what the member is: (group, member) → (edge is open, is a user, is a group). The type is no
-    # condition: on a small table the partial index for lists would be as good as the key, and the plan then stays.
-    "edge": (
-        "select k.tenant_id, k.grp::text, k.member::text, "
-        "(select true from memberships m where m.tenant_id = k.tenant_id and m.group_id = k.grp "
-        "and m.member_id = k.member and m.to_position is null limit 1) is not null, "
-        "coalesce((select u.resource_type from users u where u.tenant_id = k.tenant_id and u.id = k.member) = 'User', "
-        "false), "
-        "(select true from groups g where g.tenant_id = k.tenant_id and g.id = k.member limit 1) is not null "
-        "from unnest($1::integer[], $2::uuid[], $3::uuid[]) k(tenant_id, grp, member)",
+    "whole_group": (
+        f"select k.tenant_id, k.key::text, {_GROUP}, b.ids, b.types {_BY_ID} "
+        f"join groups r on r.tenant_id = k.tenant_id and r.id = k.key {_AND_MEMBERS}",
+        (integers, uuids),
+    ),
+    # (group, member) → an `Edge`.
+    "edge": (f"select k.tenant_id, k.grp::text, k.member::text, {_EDGE} {_BY_EDGE}", (integers, uuids, uuids)),
+    "group_with_edge": (
+        f"select k.tenant_id, k.grp::text, k.member::text, {_EDGE}, {_GROUP} {_BY_EDGE} "
+        "join groups r on r.tenant_id = k.tenant_id and r.id = k.grp",
         (integers, uuids, uuids),
     ),
     # A group's direct members, in the order they came.
@@ -274,6 +293,23 @@ class Lookups:
         rows = await self._lanes["group"].get(tenant_id, group_id)
         return _group(rows[0]) if rows else None
 
+    async def whole_group(self, tenant_id: int, group_id: str) -> StoredGroup | None:
+        """Return a group with its members."""
+        rows = await self._lanes["whole_group"].get(tenant_id, group_id)
+        if not rows:
+            return None
+        *row, ids, types = rows[0]
+        group = _group(row)
+        group.members = list(zip(ids, types, strict=True)) if ids else []
+        return group
+
+    async def group_with_edge(
+        self, tenant_id: int, group_id: str, member_id: str
+    ) -> tuple[StoredGroup, dict[str, Edge]] | None:
+        """Return a group without its members, and as `edges` does the one edge to a member or to whom might be one."""
+        rows = await self._lanes["group_with_edge"].get(tenant_id, group_id, member_id)
+        return (_group(rows[0][3:]), {member_id: rows[0][:3]}) if rows else None
+
     async def groups_by_name(self, tenant_id: int, key: bytes) -> list[StoredGroup]:
         """Return the groups of a displayName key."""
         return [_group(row) for row in await self._lanes["group_by_name"].get(tenant_id, key)]
@@ -282,16 +318,14 @@ class Lookups:
         """Return the groups of an externalId key."""
         return [_group(row) for row in await self._lanes["group_by_external_id"].get(tenant_id, key)]
 
-    async def edges(
-        self, tenant_id: int, group_id: str, member_ids: Sequence[str]
-    ) -> dict[str, tuple[bool, bool, bool]]:
-        """Return by member id whether its edge is open, whether it is a user, whether it is a group."""
+    async def edges(self, tenant_id: int, group_id: str, member_ids: Sequence[str]) -> dict[str, Edge]:
+        """Return the edges of a group by the ids of their members, or of who might be one."""
         lane = self._lanes["edge"]
         found = await asyncio.gather(*(lane.get(tenant_id, group_id, member_id) for member_id in member_ids))
         return {member_id: rows[0] for member_id, rows in zip(member_ids, found, strict=True)}
 
-    async def members(self, tenant_id: int, group_id: str) -> list[tuple[str, str]]:
-        """Return a group's direct members as (id, type)."""
+    async def members(self, tenant_id: int, group_id: str) -> Members:
+        """Return a group's direct members."""
         return await self._lanes["members"].get(tenant_id, group_id)
 
     async def held(self, tenant_id: int, member_id: str) -> list[str]:
@@ -335,7 +369,7 @@ def _with_groups(row: Sequence[Any]) -> tuple[Any, ...]:
     return resource_id, version, created_at, modified_at, document, bool(ids), groups
 
 
-def _group(row: Row) -> StoredGroup:
+def _group(row: Sequence[Any]) -> StoredGroup:
     resource_id, version, created_at, modified_at, document, attribute_version, member_count = row
     return StoredGroup(
         resource_id, version, created_at, modified_at, document, False,
