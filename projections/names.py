@@ -158,6 +158,7 @@ NAMES = Table(
     key=("tenant_id", "key", "kind", "id", "from_position"),
     columns=("tenant_id", "kind", "key", "resource", "id", "from_position", "to_position"),
     owner="id",
+    searched=True,
 )
 
 _CLOSE = """

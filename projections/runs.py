@@ -222,9 +222,10 @@ def _see(seen: list[str], value: str) -> None:
 
 
 RUN_COLUMNS = Run.__struct_fields__
-RUNS = Table("runs", ("tenant_id", "first_position"), ("tenant_id", *RUN_COLUMNS))
-RUN_SUBJECTS = Table("run_subjects", ("tenant_id", "client_id", "subject_id"), ("tenant_id", "client_id", "subject_id"))
-INACTIVE_USERS = Table("inactive_users", ("tenant_id", "user_id"), ("tenant_id", "user_id"))
+RUNS = Table("runs", ("tenant_id", "first_position"), ("tenant_id", *RUN_COLUMNS), searched=True)
+_SUBJECT = ("tenant_id", "client_id", "subject_id")
+RUN_SUBJECTS = Table("run_subjects", _SUBJECT, _SUBJECT, searched=True)
+INACTIVE_USERS = Table("inactive_users", ("tenant_id", "user_id"), ("tenant_id", "user_id"), searched=True)
 
 _LAST_RUNS = f"""
 select {", ".join(f"r.{name}" for name in RUN_COLUMNS)}

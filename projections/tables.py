@@ -19,13 +19,15 @@ class Table(Struct, frozen=True):
     """A table that a projection keeps; `tenant_id` comes first in its key and its columns.
 
     key: what tells its rows apart within a tenant. columns: all of them, in the order rows are written.
-    owner: the column of `key` that names the resource a row is about, where there is one.
+    owner: the column of `key` that names the resource a row is about, where there is one. searched: whether its
+    projection finds rows in it while it writes.
     """
 
     name: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
     owner: str | None = None
+    searched: bool = False
 
 
 def text(value: str) -> str:

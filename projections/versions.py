@@ -96,6 +96,7 @@ VERSIONS = Table(
         "tenant_id", "type", "id", "from_position", "version", "recorded_at", "active", "document", "search",
     ),
     owner="id",
+    searched=True,
 )  # fmt: skip
 
 # Whoever has not changed again since stands in the directory as the entry left it: a row made there is not made twice.
