@@ -32,7 +32,7 @@ def bench(
         seconds: How long each row runs in each round.
         connections: How many clients ask at once.
         rows: Keys of the rows wanted, separated by commas; all when empty.
-        simulated: Put questions also to the ledger of a simulated company of so many people, twenty entries a person.
+        simulated: Ask and replay also the ledger of a simulated company of so many people, twenty entries a person.
         json: Print the numbers as JSON, every round of them.
         data: Folder, on the disk to be measured, below which the service keeps its data for the run.
         base_url: Measure this running service instead of starting one; needs --tenant.

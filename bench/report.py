@@ -14,8 +14,9 @@ from bench.rows import LeftOut
 class Measured(Struct, frozen=True):
     """One row in one round.
 
-    rate: requests a second. ratio: rate by the same round's single durable commits a second; 0 without them.
-    service_us, postgres_us, generator_us: processor time for each request, whatever ran in it meanwhile.
+    rate: requests a second; of a replay, which has no latency, entries. ratio: rate by the same round's single durable
+    commits a second; 0 without them. service_us, postgres_us, generator_us: processor time for each request, whatever
+    ran in it meanwhile.
     """
 
     rate: float
@@ -113,11 +114,15 @@ def _cells(row: RowReport) -> Sequence[str]:
         f"{row.median(lambda each: each.rate):,.0f}",
         _range([each.rate for each in row.rounds]),
         f"{row.median(lambda each: each.ratio):.2f}",
-        f"{row.median(lambda each: each.p50_ms):.1f}",
-        f"{row.median(lambda each: each.p99_ms):.1f}",
+        _latency(row.median(lambda each: each.p50_ms)),
+        _latency(row.median(lambda each: each.p99_ms)),
         f"{row.median(lambda each: each.service_us):.0f}",
         f"{row.median(lambda each: each.postgres_us):.0f}",
     )
+
+
+def _latency(ms: float) -> str:
+    return f"{ms:.1f}" if ms else ""
 
 
 def _range(rates: Sequence[float]) -> str:

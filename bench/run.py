@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+import statistics
 import sys
 import tempfile
 import time
@@ -23,7 +24,7 @@ from bench.reference import NotDurable, Reference
 from bench.report import Measured, Report, RowReport, print_table, to_json
 from bench.rows import QUESTIONS, LeftOut, Row, all_rows, lacking, question_rows, size_name
 from bench.service import Service, ServiceFailed, processor_us
-from bench.simulated import SLUG, fill
+from bench.simulated import SLUG, Differs, fill, replayed
 from ledger.vault import Keys
 from projections.runner import behind
 
@@ -32,6 +33,7 @@ LEAD = 0.5  # Of a row's time, before it is measured: projections then follow it
 REFERENCE_S = 1.0
 CAUGHT_UP_S_MAX = 60.0
 SIMULATED = "-simulated"  # How the keys of rows end that ask the simulated company's ledger.
+REPLAY = "replay" + SIMULATED
 WIDTH = 130  # Of the table where no terminal gives one.
 
 Told = Callable[[str, int, int], None]  # Told what is being done, how much is done, and of how much.
@@ -41,7 +43,7 @@ class Arguments(Struct, frozen=True):
     """What `./scim-ledger bench` takes.
 
     users: sizes of the directories, a tenant each. rows: keys of the rows wanted; empty for all.
-    simulated: people of a simulated company whose ledger questions are put to as well; 0 for none.
+    simulated: people of a simulated company whose ledger is asked and replayed as well; 0 for none.
     seconds: of one row in one round. data: folder for the service's data, on the disk to be measured; a
     temporary one otherwise.
     base_url, tenants: measure a running service instead; a tenant is "slug:SCIM token:AUDIT token", one for
@@ -66,7 +68,7 @@ class Site(Struct, frozen=True):
 
     new_directory: makes an empty tenant. reference: None where the database is out of reach.
     simulated: fills a tenant with so many people's past, and says how many entries that made; None for a service that
-    is not the bench's own.
+    is not the bench's own. replayed: replays it, and says how many entries in how many seconds.
     processor_us: processor time used so far by the service and by its database, in µs.
     settle: lets the database finish what filling it has left to do.
     """
@@ -74,6 +76,7 @@ class Site(Struct, frozen=True):
     new_directory: Callable[[str], Directory]
     database_url: str = ""
     simulated: Callable[[int, Told], tuple[Directory, int]] | None = None
+    replayed: Callable[[Callable[[int, int], None]], tuple[int, float]] | None = None
     processor_us: Callable[[], tuple[float, float]] = lambda: (0.0, 0.0)
     settle: Callable[[], None] = lambda: None
 
@@ -85,7 +88,7 @@ def run(arguments: Arguments) -> int:
         check_rows(arguments)
         with site(arguments, console) as place:
             report = measure(arguments, place, console)
-    except (NotLoaded, NotDurable, ServiceFailed, OSError, psycopg.Error) as error:
+    except (NotLoaded, NotDurable, ServiceFailed, Differs, OSError, psycopg.Error) as error:
         console.print(f"bench: {error}", style="red", markup=False)
         return 1
     if arguments.json:
@@ -101,7 +104,7 @@ def check_rows(arguments: Arguments) -> None:
     rows, left_out = all_rows(dict.fromkeys(arguments.users, nobody), nobody, arguments.seconds)
     known = {row.key for row in rows} | {each.key for each in left_out}
     if arguments.simulated:
-        known |= {f"{name}{SIMULATED}" for name in QUESTIONS}
+        known |= {f"{name}{SIMULATED}" for name in QUESTIONS} | {REPLAY}
     if unknown := sorted(set(arguments.rows) - known):
         raise ServiceFailed(f"there is no row {', '.join(unknown)}; there are {', '.join(sorted(known))}")
 
@@ -132,7 +135,13 @@ def site(arguments: Arguments, console: Console) -> Iterator[Site]:
                 filled.ids.extend(company.ids)
                 return filled, company.entries
 
-            yield Site(new_directory, service.database_url(), simulated, used, lambda: settle(service.database_url()))
+            def once_more(told: Callable[[int, int], None]) -> tuple[int, float]:
+                return replayed(service.database_url(), Keys.open(service.data / "keys"), told)
+
+            yield Site(
+                new_directory, service.database_url(), simulated, once_more, used,
+                lambda: settle(service.database_url()),
+            )  # fmt: skip
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -193,6 +202,9 @@ def measure(arguments: Arguments, place: Site, console: Console) -> Report:
         progress.add_task("letting the database settle", total=None)
         place.settle()
     reference, server, results = rounds(arguments, place, rows, console)
+    reports = [RowReport(row.key, row.work, results[row.key]) for row in rows]
+    if arguments.simulated and place.replayed and REPLAY in (arguments.rows or (REPLAY,)):
+        reports.append(replay_row(place, place.replayed, statistics.median(reference), console))
     return Report(
         taken_at=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=f"{os.cpu_count()} cores, {platform.system()} {platform.release()}, "
@@ -202,7 +214,7 @@ def measure(arguments: Arguments, place: Site, console: Console) -> Report:
         seconds=arguments.seconds,
         connections=arguments.connections,
         reference_per_s=reference,
-        rows=[RowReport(row.key, row.work, results[row.key]) for row in rows],
+        rows=reports,
         left_out=left_out + lacking_rows,
     )
 
@@ -230,6 +242,27 @@ def simulated_rows(people: int, place: Site, console: Console) -> tuple[list[Row
         filled, entries = place.simulated(people, told)
     console.print(f"simulated ledger of {size_name(people)} people: {entries:,} entries", highlight=False)
     return question_rows(filled, f"simulated ledger of {entries:,} entries", SIMULATED), []
+
+
+def replay_row(
+    place: Site, replayed: Callable[[Callable[[int, int], None]], tuple[int, float]], reference: float, console: Console
+) -> RowReport:
+    """Replay the simulated company's ledger, once: in as many rounds it would take longer than all rows together.
+
+    What this process does counts as the service's.
+    """
+    rest(place.database_url)
+    with _progress(console) as progress:
+        task = progress.add_task("replaying", total=None)
+        (_, postgres_before), before = place.processor_us(), time.process_time()
+        entries, seconds = replayed(lambda done, total: progress.update(task, completed=done, total=total))
+        (_, postgres_after), after = place.processor_us(), time.process_time()
+    measured = Measured(
+        rate=entries / seconds, ratio=entries / seconds / reference, p50_ms=0.0, p99_ms=0.0, bad=0, first_bad="",
+        statuses={}, service_us=(after - before) * 1e6 / entries,
+        postgres_us=(postgres_after - postgres_before) / entries, generator_us=0.0,
+    )  # fmt: skip
+    return RowReport(REPLAY, f"replay of all projections, {entries:,} entries, once", [measured])
 
 
 def tried(rows: Sequence[Row], arguments: Arguments) -> tuple[list[Row], list[LeftOut]]:
