@@ -1,6 +1,5 @@
 """Stored resources as SCIM shows them: id, meta and derived attributes added to the stored document."""
 
-import re
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -8,8 +7,9 @@ from typing import Any
 import msgspec
 
 from api.exchange import Answer, Exchange
-from domain.attributes import ResourceType
+from domain.attributes import Attribute, JsonObject, ResourceType, Schema
 from domain.errors import ScimError
+from domain.ids import is_id
 from domain.schemas import GROUP, USER
 from domain.selections import Selection, project
 from ledger.lookups import StoredResource
@@ -65,27 +65,29 @@ def _named(document: bytes) -> bytes:
 
 def _referenced(whole: bytes, base: str, resource_type: ResourceType) -> bytes:
     """Add `$ref` to references such as manager's, if their value is an id that can be ours."""
-    for mark, stored, endpoint in _references(resource_type):
+    for mark, extension, attribute in _references(resource_type):
         if mark in whole:
-            whole = stored.sub(rb'\1","$ref":"%b%b/\2"}' % (base.encode(), endpoint), whole)
+            resource: JsonObject = msgspec.json.decode(whole)
+            value = (resource if extension is None else resource.get(extension, {})).get(attribute.name, [])
+            endpoint = USER.endpoint if attribute.refers_to == USER.name else GROUP.endpoint
+            for element in value if attribute.multi_valued else [value] if value else []:
+                if "$ref" not in element and is_id(str(element.get("value"))):
+                    element["$ref"] = f"{base}{endpoint}/{element['value']}"
+            whole = _encode(resource)
     return whole
 
 
 @lru_cache(maxsize=1_000)  # Tenants' types come and go.
-def _references(resource_type: ResourceType) -> list[tuple[bytes, re.Pattern[bytes], bytes]]:
-    """How references without `$ref` begin and look where they are stored, and the endpoint they lead to.
-
-    No text of a client can look so: quotes in it are escaped.
-    """
-    found = []
-    for schema in (resource_type.schema, *(schema for schema, _ in resource_type.extensions)):
-        for attribute in schema.attributes:
-            if attribute.refers_to:
-                mark = b'"%b":{"value":"' % attribute.name.encode()
-                stored = re.compile(rb'(%b([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}))"\}' % re.escape(mark))
-                endpoint = USER.endpoint if attribute.refers_to == USER.name else GROUP.endpoint
-                found.append((mark, stored, endpoint.encode()))
-    return found
+def _references(resource_type: ResourceType) -> list[tuple[bytes, str | None, Attribute]]:
+    """The attributes whose `$ref` follows from their value: how each is written as JSON, its extension, and itself."""
+    extensions = [(schema.id, schema) for schema, _ in resource_type.extensions]
+    schemas: list[tuple[str | None, Schema]] = [(None, resource_type.schema), *extensions]
+    return [
+        (b'"%b":' % attribute.name.encode(), extension, attribute)
+        for extension, schema in schemas
+        for attribute in schema.attributes
+        if attribute.refers_to and attribute.mutability != "readOnly"
+    ]
 
 
 def group_bytes(

@@ -110,7 +110,7 @@ async def replace(
         exchange.subjects = list(reading.members or ())
         return groups.replace(group, reading, resource_type), replaced_by(reading.members or ())
 
-    return await _change(service, exchange, resource_type, group_id, selection, decide, in_turn=True)
+    return await _change(service, exchange, resource_type, group_id, selection, decide, in_turn=True, shown=True)
 
 
 async def patch(
@@ -141,19 +141,21 @@ async def patch(
 
 async def _change(
     service: Service, exchange: Exchange, resource_type: ResourceType, group_id: str, selection: Selection | None,
-    deciding: Deciding, *, in_turn: bool, concerned: Sequence[str] = (),
+    deciding: Deciding, *, in_turn: bool, shown: bool = False, concerned: Sequence[str] = (),
 ) -> Answer:  # fmt: skip
     """Decide on the group's present state, record what changes, answer.
 
     in_turn: False for operations that only add or remove named members: those commute, and none waits.
+    shown: whether the answer shows the group however large it is, as that of a PUT has to (PU-01).
     concerned: the ids whose edges it rests on, as far as they are known before the group is.
     """
     tenant = exchange.authenticated.tenant
     if in_turn:
         async with service.turns.of((tenant.tenant_id, group_id)):
             return await _change(
-                service, exchange, resource_type, group_id, selection, deciding, in_turn=False, concerned=concerned
-            )
+                service, exchange, resource_type, group_id, selection, deciding, in_turn=False, shown=shown,
+                concerned=concerned,
+            )  # fmt: skip
     version, status = 0, 200
 
     async def decide() -> Job:
@@ -163,7 +165,7 @@ async def _change(
         events, change = deciding(group)
         edges = await _edges(service, exchange, group_id, change, known) if change is not None else NO_EDGES
         count = stored.member_count + len(edges.added) - len(edges.removed)
-        status = _status(tenant, count, selection)
+        status = 200 if shown else _status(tenant, count, selection)
         version = len(events) + len(edges.added) + len(edges.removed)
         if not version:
             version = stored.version

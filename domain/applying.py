@@ -14,6 +14,7 @@ from domain.attributes import Attribute, JsonObject, Place, ResourceType, Schema
 from domain.changes import check_immutable
 from domain.errors import InvalidValue, Mutability, NoTarget
 from domain.expressions import And, Comparison, Expression
+from domain.ids import is_id
 from domain.matching import holds_within
 from domain.members import MemberChange
 from domain.paths import Path
@@ -208,11 +209,17 @@ def _merged(attribute: Attribute, element: JsonObject, given: JsonObject) -> Jso
         if sub.mutability == "immutable" and element.get(name, part) != part:
             raise Mutability(f"{attribute.name}.{name} is immutable")
     merged = {**element, **given}
-    if "$ref" in element and "$ref" not in given and merged.get("value") != element.get("value"):
-        del merged["$ref"]  # It pointed to what `value` was before.
+    if "$ref" in merged and _follows(attribute, element, given, merged):
+        del merged["$ref"]
     if None in given.values():
         return {name: part for name, part in merged.items() if part is not None}
     return merged
+
+
+def _follows(attribute: Attribute, element: JsonObject, given: JsonObject, merged: JsonObject) -> bool:
+    """Whether an element's `$ref` goes: it pointed to what `value` was before, or is one that answers say (VT-03)."""
+    pointed_elsewhere = "$ref" not in given and merged.get("value") != element.get("value")
+    return pointed_elsewhere or (bool(attribute.refers_to) and is_id(str(merged.get("value"))))
 
 
 def _set(

@@ -24,8 +24,8 @@ class Attribute(Struct, frozen=True, eq=False, kw_only=True):
     subs: sub-attributes by lower-case name, derived. value: the sub-attribute `value`, derived; a complex
     attribute that has one is compared by it when nothing else is named (RFC 7644 §3.4.2.2, figure 2).
     assumed_false: derived; `primary` counts as false where it is missing (RFC 7643 §2.4).
-    refers_to: derived; of a singular complex attribute whose `value` is the id of a User or Group, as manager's is,
-    that type. Then `$ref` follows from `value` and is ours to say.
+    refers_to: derived; of a complex attribute whose `value` is the id of a User or Group, as manager's is, that type.
+    Then `$ref` follows from `value` and is ours to say.
     prepare: derived; brings one value into the form in which it is compared. prepare_whole: the same for the
     attribute's whole value, whose names are canonical.
     """
@@ -56,7 +56,7 @@ class Attribute(Struct, frozen=True, eq=False, kw_only=True):
         force_setattr(self, "subs", subs)
         force_setattr(self, "value", subs.get("value"))
         force_setattr(self, "assumed_false", self.name == "primary" and self.type == "boolean")
-        force_setattr(self, "refers_to", "" if self.multi_valued else _referred(subs))
+        force_setattr(self, "refers_to", _referred(subs))
         prepare = preparation(self.type, self.case_exact, self.as_user_name)
         parts = {sub.name: sub.prepare_whole for sub in self.sub_attributes}
         force_setattr(self, "prepare", prepare)

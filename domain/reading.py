@@ -126,7 +126,8 @@ class Reader:
 
     def _by_old_name(self, attribute: Attribute, name: str, value: JsonObject) -> Attribute | None:
         """The sub-attribute that SCIM 1.1 called so, where the tenant wants it read (RX-15)."""
-        if not self.profile.reads_manager_id or not attribute.refers_to or name.lower() != _MANAGER_ID:
+        is_reference = attribute.refers_to and not attribute.multi_valued
+        if not self.profile.reads_manager_id or not is_reference or name.lower() != _MANAGER_ID:
             return None
         if any(each.lower() == "value" for each in value):
             return None  # What has its name today counts.

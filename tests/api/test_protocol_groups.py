@@ -121,6 +121,12 @@ def test_references_lead_to_their_resources(either: Speaker) -> None:
     }
     shown = either.changed(ana, op("replace", f"{ENTERPRISE}:manager", {"value": "emp-7", "$ref": "../Users/emp-7"}))
     assert shown[ENTERPRISE]["manager"] == {"value": "emp-7", "$ref": "../Users/emp-7"}
+    ours = either.changed(ana, op("replace", f"{ENTERPRISE}:manager.value", boss["id"]))
+    for step in (
+        op("replace", f"{ENTERPRISE}:manager.$ref", "http://elsewhere.example/x"),
+        op("add", f"{ENTERPRISE}:manager", {"$ref": "http://elsewhere.example/x"}),
+    ):
+        assert either.changed(ana, step) == ours
 
 
 def test_who_is_nobody_cannot_be_a_member(either: Speaker) -> None:
@@ -136,7 +142,10 @@ def test_who_is_nobody_cannot_be_a_member(either: Speaker) -> None:
 
 
 def test_a_large_group_is_answered_without_its_members(service: Any, either: Speaker) -> None:
-    """PA-07, PA-08, DEC-20: 204 with ETag and Location above the tenant's limit; 200 when told what to show."""
+    """PA-07, PA-08, DEC-20: 204 with ETag and Location above the tenant's limit; 200 when told what to show.
+
+    PU-01: that is for PATCH; a PUT answers with the whole group, also when nothing changed.
+    """
     few = Speaker(service, either.profile)
     setting(few, "group_answer_members_max", 1)
     ids = [few.user()["id"] for _ in range(3)]
@@ -152,6 +161,10 @@ def test_a_large_group_is_answered_without_its_members(service: Any, either: Spe
     selected = few.send("PATCH", f"{url_of(group)}?attributes=externalId", body)
     assert (selected.status_code, selected.json()["externalId"]) == (200, "b")
     assert "members" not in selected.json()
+    for name in ("renamed", "renamed"):
+        whole = few.send("PUT", url_of(group), group_body(name, *ids))
+        assert (whole.status_code, whole.json()) == (200, few.show(group))
+        assert {each["value"] for each in whole.json()["members"]} == set(ids)
 
 
 # --- PUT

@@ -592,3 +592,37 @@ def test_devices_and_extensions_are_asked_about_as_of_a_moment(contoso: Past) ->
     assert {(each["type"], each["id"], each["change"]) for each in told["resources"]} == {
         ("Device", made["id"], "left"), ("User", user["id"], "changed"),
     }  # fmt: skip
+
+
+def test_references_of_its_own_lead_to_their_resources(service: Any) -> None:
+    """RS-24, DI-16: wherever the schema has a `$ref` that follows from `value`, in any place; nowhere else."""
+    speaker = Speaker(service)
+    reference = {"name": "$ref", "type": "reference", "referenceTypes": ["User"]}
+    parts: list[Json] = [{"name": "value"}, reference, {"name": "display"}]
+    attributes: list[Json] = [
+        {"name": "sponsor", "type": "complex", "subAttributes": parts},
+        {"name": "deputies", "type": "complex", "multiValued": True, "subAttributes": parts},
+        {"name": "manager", "type": "complex", "subAttributes": [{"name": "value"}, {"name": "display"}]},
+    ]
+    urn = "urn:ietf:params:scim:schemas:extension:Sponsors:2.0:User"
+    Admin(speaker).declare({"schemas": [SCHEMA], "id": urn, "attributes": attributes}, extends="User")
+    wait_for(speaker, urn)
+    boss = speaker.user()
+    ours, uri = boss["id"], boss["meta"]["location"]
+    sent = {
+        "sponsor": {"display": "B", "value": ours, "$ref": "../Users/elsewhere"},
+        "deputies": [{"value": ours, "display": "B"}, {"value": "emp-7", "$ref": "../Users/emp-7"}],
+        "manager": {"value": ours},
+    }
+    user = speaker.user(**{urn: sent, ENTERPRISE: {"manager": {"value": ours}}})
+    assert user[urn] == {
+        "sponsor": {"value": ours, "display": "B", "$ref": uri},
+        "deputies": [
+            {"value": ours, "display": "B", "$ref": uri},
+            {"value": "emp-7", "$ref": "../Users/emp-7"},
+        ],
+        "manager": {"value": ours},
+    }
+    assert user[ENTERPRISE]["manager"] == {"value": ours, "$ref": uri}
+    assert speaker.put(user, user) == user
+    assert speaker.found("/Users", eq("userName", user["userName"])) == [user]
