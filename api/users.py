@@ -19,7 +19,7 @@ from domain.events import AttributeChanged, Deactivated, MembershipRemoved, Reac
 from domain.ids import is_id
 from domain.patches import apply_patch, read_patch
 from domain.resources import Reading, name_key, read_resource
-from domain.returning import returning
+from domain.returning import named, returning
 from domain.search import search_document
 from domain.selections import Selection
 from domain.users import User
@@ -91,7 +91,7 @@ async def _created(
     job = recording.job
     if row.name_key is not None:
         job.names.append((row.name_key, row.id, False))
-        if row.external_id_key is not None:
+        if row.external_id_key is not None and named(reading.resource.get("externalId")):
             job.left.append(row.external_id_key)
     await claim(service, job, row.id, {}, reading.resource, resource_type)
     job.new_users.append((row, 0, len(events) - 1))
@@ -104,7 +104,7 @@ async def _returning(
     """Return the inactive user that a POST is about, if the tenant lets it come back (`domain.returning`)."""
     tenant, lookups = exchange.authenticated.tenant, service.lookups
     by_name = await lookups.users_by_name(tenant.tenant_id, name_key)
-    key = row.external_id_key
+    key = row.external_id_key if named(reading.resource.get("externalId")) else None
     by_external_id = await lookups.users_by_external_id(tenant.tenant_id, key) if key is not None else []
     reactivates = tenant.settings.repost_inactive == "reactivate"
     user = returning(reading, [*map(_user, by_name)], [*map(_user, by_external_id)], reactivates=reactivates)

@@ -42,10 +42,13 @@ def receipts(received: tuple[str, ...]) -> list[AttributeChanged]:
     return [AttributeChanged(path, None, None) for path in received]
 
 
-def after_put(before: JsonObject, reading: Reading, resource_type: ResourceType) -> JsonObject:
-    """What a PUT makes of a resource: the body's values and what a PUT keeps (PU-02, PU-03, PU-05).
+def after_put(
+    before: JsonObject, reading: Reading, resource_type: ResourceType, *, keeps_immutable: bool = False
+) -> JsonObject:
+    """What a PUT makes of a resource: the body's values and what a PUT keeps (PU-02, PU-03, PU-05, PU-12).
 
-    Raises Mutability when the body does not repeat a stored immutable value (PU-06).
+    keeps_immutable: also where the body does not mention it. Raises Mutability when the body does not repeat a stored
+    immutable value (PU-06).
     """
     kept = {name: before[name] for name in KEPT_WHEN_OMITTED if name in before and name not in reading.assigned}
     after = {**reading.resource, **kept} if kept else reading.resource
@@ -53,8 +56,25 @@ def after_put(before: JsonObject, reading: Reading, resource_type: ResourceType)
         value = stored(before, place.path)
         if value is not None:  # Written while the attribute could be.
             after = assigned(after, place.path, value)
+    for place in resource_type.on_request:  # What a client was not shown, it cannot repeat.
+        after = _with_unseen(before, after, place, reading)
+    for place in resource_type.immutable if keeps_immutable else ():
+        after = _with_unseen(before, after, place, reading)
     check_immutable(before, after, resource_type)
     return after
+
+
+def _with_unseen(before: JsonObject, after: JsonObject, place: Place, reading: Reading) -> JsonObject:
+    """The resource with a value that was there and that the body does not mention."""
+    whole = Place(place.extension, place.attribute).path
+    old, new = stored(before, whole), stored(after, whole)
+    if old is None:
+        return after
+    if place.sub is None:
+        return after if whole in reading.assigned else assigned(after, whole, old)
+    if place.attribute.multi_valued or new is None or place.sub.name in new or place.sub.name not in old:
+        return after
+    return assigned(after, whole, {**new, place.sub.name: old[place.sub.name]})
 
 
 def check_immutable(before: JsonObject, after: JsonObject, resource_type: ResourceType) -> None:

@@ -59,9 +59,13 @@ def replace(user: User | None, reading: Reading, resource_type: ResourceType) ->
 
 
 def come_back(user: User, reading: Reading, resource_type: ResourceType) -> list[UserEvent]:
-    """A POST about this inactive user: as a PUT, and active again unless the body says that it is not."""
-    after = {**after_put(user.resource, reading, resource_type), "active": reading.resource.get("active", True)}
-    return _changes(user, after, reading.received, resource_type)
+    """A POST about this inactive user: as a PUT, and active again unless the body says that it is not.
+
+    What is immutable need not be repeated: who posts does not know that somebody is there.
+    """
+    after = after_put(user.resource, reading, resource_type, keeps_immutable=True)
+    active = reading.resource.get("active", True)
+    return _changes(user, {**after, "active": active}, reading.received, resource_type)
 
 
 def change(user: User | None, patched: Patched, resource_type: ResourceType) -> list[UserEvent]:

@@ -86,13 +86,36 @@ def test_two_people_never_become_one(forgiving: Speaker) -> None:
     for name, external_id, ids in (
         (gone["userName"], other["externalId"], {gone["id"], other["id"]}),
         (gone["userName"], active["externalId"], {gone["id"], active["id"]}),
-        (active["userName"], gone["externalId"], set()),
+        (active["userName"], gone["externalId"], {gone["id"]}),
         (gone["userName"], fresh("Somebody new"), {gone["id"]}),
     ):
         response = forgiving.send("POST", "/Users", user_body(name, externalId=external_id))
         detail = refused(response, 409, "uniqueness")["detail"]
         assert all(each in detail for each in ids), detail
     assert [forgiving.show(user) for user in (gone, other, active)] == before
+
+
+def test_a_refusal_names_everybody_in_the_way(either: Speaker) -> None:
+    """By name, by externalId, or both: whom to set active again is no riddle."""
+    gone, other, active = left(either), left(either), either.user(externalId=fresh("Left"), active=True)
+    for name in (active["userName"], other["userName"]):
+        response = either.send("POST", "/Users", user_body(name, externalId=gone["externalId"]))
+        detail = refused(response, 409, "uniqueness")["detail"]
+        assert gone["id"] in detail
+        assert (other["id"] in detail) is (name == other["userName"])
+
+
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_external_id_is_nobodys(forgiving: Speaker, either: Speaker, empty: str) -> None:
+    """Entra sends an empty string for what is not set: whoever left with one is not the next one who comes with one."""
+    for speaker in (forgiving, either):
+        gone = speaker.user(externalId=empty, active=False)
+        new = speaker.user(externalId=empty, active=True)
+        assert new["id"] != gone["id"]
+        assert speaker.show(gone) == gone
+        assert gone in speaker.found("/Users", eq("externalId", empty))
+    named = left(forgiving)
+    assert forgiving.post("/Users", user_body(named["userName"], externalId=empty))["id"] == named["id"]
 
 
 def test_two_of_one_external_id_are_nobody_in_particular(forgiving: Speaker) -> None:

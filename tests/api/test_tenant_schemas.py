@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from issuing import token_with
+from issuing import setting, token_with
 from looking import Past
 from speaking import (
     ENTERPRISE,
@@ -24,6 +24,7 @@ from speaking import (
     op,
     patch_body,
     refused,
+    url_of,
     user_body,
     version_of,
     walk,
@@ -626,3 +627,34 @@ def test_references_of_its_own_lead_to_their_resources(service: Any) -> None:
     assert user[ENTERPRISE]["manager"] == {"value": ours, "$ref": uri}
     assert speaker.put(user, user) == user
     assert speaker.found("/Users", eq("userName", user["userName"])) == [user]
+
+
+def test_what_nobody_can_repeat_is_kept(service: Any) -> None:
+    """PU-12, PU-06: a PUT, or a POST about who left, need not mention what GET does not show, nor may a POST know more.
+
+    What is returned on request stays as it is until somebody mentions it, and then null clears it.
+    """
+    speaker = Speaker(service)
+    setting(speaker, "repost_inactive", "reactivate")
+    urn = "urn:ietf:params:scim:schemas:extension:Unseen:2.0:User"
+    parts: list[Json] = [{"name": "street"}, {"name": "code", "returned": "request"}]
+    attributes: list[Json] = [
+        {"name": "note", "returned": "request"},
+        {"name": "origin", "returned": "request", "mutability": "immutable"},
+        {"name": "hired", "mutability": "immutable"},
+        {"name": "home", "type": "complex", "subAttributes": parts},
+    ]
+    Admin(speaker).declare({"schemas": [SCHEMA], "id": urn, "attributes": attributes}, extends="User")
+    wait_for(speaker, urn)
+    sent = {"note": "n", "origin": "o", "hired": "h", "home": {"street": "s", "code": "c"}}
+    user = speaker.read(url_of(speaker.user(externalId=fresh("Left"), **{urn: sent})))
+    assert user[urn] == {"hired": "h", "home": {"street": "s"}}
+    everything = f"{url_of(user)}?attributes={urn}:note,{urn}:origin,{urn}:hired,{urn}:home.street,{urn}:home.code"
+    assert speaker.send("PUT", url_of(user), user).status_code == 200
+    assert speaker.show(user) == user
+    assert speaker.read(everything)[urn] == sent
+    refused(speaker.send("PUT", url_of(user), {**user, urn: {}}), 400, "mutability")  # hired was shown.
+    gone = speaker.changed(user, op("replace", "active", False))
+    back = speaker.post("/Users", user_body(externalId=gone["externalId"], **{urn: {"note": None}}))
+    assert (back["id"], back["active"]) == (user["id"], True)
+    assert speaker.read(everything)[urn] == {"origin": "o", "hired": "h"}
