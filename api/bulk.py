@@ -18,7 +18,7 @@ from api.answers import error_answer, etag, location
 from api.bulk_operation import DraftService, OperationExchange, handled
 from api.exchange import Answer, Exchange
 from api.recording import refused, seal_body
-from api.service import Service
+from api.service import Service, TooFast
 from domain.attributes import ResourceType
 from domain.bodies import parse_json
 from domain.bulk import read_bulk, strings
@@ -37,6 +37,7 @@ from projections.directory import equality_key
 
 OPERATIONS_MAX = 1_000
 _PASSES_MAX = 4  # The last one makes no promises.
+_DECISIONS_BESIDE_OTHERS = 2
 _READ_AHEAD_KEYS = 500  # Look-ups asked together.
 RESPONSE_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
 _encode = msgspec.json.Encoder().encode
@@ -65,8 +66,13 @@ async def execute(service: Service, exchange: Exchange) -> Answer:
     # In a thread: a long body would keep everybody else waiting.
     bulk = await asyncio.to_thread(Bulk, service, exchange)
     # Two of them would mostly contradict each other, and each takes longer than many single requests.
-    async with service.turns.of((exchange.authenticated.tenant.tenant_id, "Bulk")):
-        return await service.write(bulk.decide, bulk.answer)
+    tenant_id = exchange.authenticated.tenant.tenant_id
+    async with service.turns.of((tenant_id, "Bulk")):
+        try:
+            return await service.write(bulk.decide, bulk.answer, decisions_max=_DECISIONS_BESIDE_OTHERS)
+        except TooFast:  # One user of a thousand who changes often is enough.
+            async with service.quiet.kept(tenant_id):
+                return await service.write(bulk.decide, bulk.answer)
 
 
 class Bulk:
@@ -74,7 +80,9 @@ class Bulk:
 
     def __init__(self, service: Service, exchange: Exchange) -> None:
         """Read the body. Raises what `parse_json` and `read_bulk` raise."""
-        request = read_bulk(parse_json(exchange.body), exchange.authenticated.types.by_endpoint, OPERATIONS_MAX)
+        caller = exchange.authenticated
+        any_case = caller.tenant.settings.endpoints_any_case
+        request = read_bulk(parse_json(exchange.body), caller.types.by_endpoint, OPERATIONS_MAX, any_case=any_case)
         self.service = service
         self.exchange = exchange
         exchange.received, self.kept = seal_body(exchange, [])
@@ -83,11 +91,13 @@ class Bulk:
         self._ids = {bulk_id: random_id() for bulk_id in creators(request.operations)}
         self.tasks = tasks(self._operations, self._ids)
         self.returning: set[int] = set()  # POSTs that brought somebody back the last time.
+        self.own_errors: dict[int, ScimError] = {}  # Of operations that failed though all that they refer to was there.
         self._run: Run | None = None
 
     async def decide(self) -> Job:
         """Run the operations on the present state, until none rests on a promise that is not kept."""
         failing: set[int] = set()
+        self.own_errors.clear()
         for number in range(1, _PASSES_MAX + 1):
             self._run = run = Run(self, failing, promising=number < _PASSES_MAX)
             await run.through()
@@ -156,8 +166,7 @@ class Run:
         exchange = OperationExchange(self._bulk.exchange, task, new_id, len(self._bulk.tasks))
         result = Result(method=task.operation.method, bulk_id=task.operation.bulk_id or UNSET)
         try:
-            self._check(task)
-            answer = await handled(self._service, exchange, task)
+            answer = await self._handled(task, exchange)
             result.status = str(answer.status)
         except ScimError as error:
             self._draft.take(refused(exchange.alone(), error))
@@ -168,6 +177,19 @@ class Run:
         self._named |= dict.fromkeys([resource_id, *exchange.subjects])
         if task.operation.resource_type is not None and resource_id and (result.succeeded or result.method != "POST"):
             await self._locate(task, task.operation.resource_type, resource_id, result)
+
+    async def _handled(self, task: Task, exchange: OperationExchange) -> Answer:
+        """Execute an operation. What is wrong with it by itself comes before what it refers to and is not there."""
+        own_errors = self._bulk.own_errors
+        try:
+            self._check(task)
+        except ScimError as unmet:
+            raise own_errors.get(task.number, unmet) from None
+        try:
+            return await handled(self._service, exchange, task)
+        except ScimError as error:
+            own_errors[task.number] = error
+            raise
 
     def _posted(self, task: Task, exchange: Exchange, new_id: str) -> str:
         """Return the id that came of a POST: a new one, or that of whom it brought back."""
@@ -187,7 +209,9 @@ class Run:
             if number not in self._done or number in self.moved:
                 self._relying.setdefault(number, []).append(task.number)
             if not (self._kept(number) if number in self._done else number in self._promised):
-                raise Conflict(f"it refers to what operation {number} does not create")
+                because = self._bulk.own_errors.get(number)
+                detail = f"it refers to what operation {number} does not create"
+                raise Conflict(f"{detail}: {because.detail}" if because else detail)
 
     async def _locate(self, task: Task, resource_type: ResourceType, resource_id: str, result: Result) -> None:
         base = self._bulk.service.base(self._tenant.slug)

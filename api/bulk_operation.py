@@ -26,7 +26,7 @@ class DraftService(Service):
         self.turns = Turns()  # Nobody else changes a draft.
         self._draft = draft
 
-    async def write(self, decide: Decide, answer: AnswerTo) -> Answer:
+    async def write(self, decide: Decide, answer: AnswerTo, *, decisions_max: int = 2) -> Answer:
         """Take what is decided. The answer is the status alone: what is not written cannot be shown."""
         job = await decide()
         if await self._draft.contradicts(job):

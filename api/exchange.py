@@ -1,7 +1,7 @@
 """One HTTP exchange as the SCIM endpoint sees it: read lazily, answered with ready bytes."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from random import getrandbits
 from time import perf_counter_ns, time_ns
@@ -16,6 +16,7 @@ from ledger.entry import BulkOperation, Received
 from ledger.randomness import random_id
 
 SCIM_JSON = b"application/scim+json"
+_LISTS = (b"if-match", b"if-none-match", b"x-forwarded-for")
 _ACCEPTED = (b"application/scim+json", b"application/json")
 _CORRELATION = re.compile(
     rb"adscimversion|client-request-id|x-request-id|request-id|x-correlation-id|traceparent|x-ms-[a-z0-9-]+"
@@ -58,7 +59,7 @@ class Exchange:
         raw_path: bytes = self._scope["raw_path"].partition(b"?")[0]
         self.path = raw_path.decode("latin-1")
         self.segments = [_text(segment) for segment in raw_path.split(b"/")[2:]]
-        self.headers: dict[bytes, bytes] = dict(self._scope["headers"])
+        self.headers = named(self._scope["headers"])
         self.client_address = client_address(self._scope, self.headers, proxy_hops)
         self.request_id = new_request_id(self.received_ns)
         self.caller: Caller | None = None
@@ -150,6 +151,16 @@ class Exchange:
             headers = [(b"content-length", b"0"), *headers]
         await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": answer.body})
+
+
+def named(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return headers by name. One that comes more than once is one list where it may be one (RFC 9110 §5.3)."""
+    by_name = dict(headers)
+    if len(by_name) < len(headers):
+        for name in _LISTS:
+            if name in by_name:
+                by_name[name] = b", ".join(value for each, value in headers if each == name)
+    return by_name
 
 
 @lru_cache(maxsize=1_000)  # Every request of a client has the same headers.

@@ -19,6 +19,7 @@ from api.query import Query, list_query, parameters, search_query
 from api.service import Service
 from domain.attributes import ResourceType
 from domain.bodies import parse_json
+from domain.bulk import names_message
 from domain.errors import InvalidCount, InvalidSyntax, NoSuchResource
 from domain.filters import parse_filter
 from domain.ids import is_id
@@ -43,7 +44,7 @@ async def search(service: Service, exchange: Exchange, types: Types) -> Answer:
     """POST .search: the same question without personal data in a URL."""
     body = parse_json(await exchange.read_body(service.config.body_bytes_max))
     named = next((value for name, value in body.items() if name.lower() == "schemas"), None)
-    if named is not None and (not isinstance(named, list) or SEARCH_SCHEMA not in named):
+    if named is not None and not names_message(named, SEARCH_SCHEMA):
         raise InvalidSyntax(f"the body must be a {SEARCH_SCHEMA}")
     return await _list(service, exchange, types, search_query(body))
 

@@ -16,7 +16,7 @@ from litestar import MediaType, Request, Response, post
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
-from api.exchange import client_address
+from api.exchange import client_address, named
 from api.rates import Buckets
 from api.service import Service
 from domain.errors import TooManyRequests
@@ -128,7 +128,7 @@ class TokenEndpoint:
             return granted, scopes
 
     def _address(self, request: Request[Any, Any, Any]) -> str:
-        headers = dict(request.scope["headers"])
+        headers = named(list(request.scope["headers"]))
         return client_address(request.scope, headers, self._service.config.trusted_proxies)
 
 

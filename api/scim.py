@@ -120,6 +120,8 @@ class Scim:
         exchange.caller = await self._service.callers.identify(slug, exchange.headers.get(b"authorization"))
         if exchange.caller.bucket is not None:
             await exchange.caller.bucket.turn()
+        if self._service.quiet and exchange.method not in _READING:
+            await self._service.quiet.passed(exchange.caller.tenant.tenant_id)
         rest = _spelled(exchange.caller, rest)
         self._authorise(exchange, rest)
         if version != "v2":

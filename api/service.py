@@ -12,7 +12,7 @@ from api.answers import shows
 from api.caller import Caller, Callers
 from api.exchange import Answer
 from api.metrics import Metrics
-from api.turns import Turns
+from api.turns import Quiet, Turns
 from domain.errors import Unavailable
 from domain.selections import Selection
 from ledger.batch import Appended
@@ -36,6 +36,13 @@ Decide = Callable[[], Awaitable[Job]]
 AnswerTo = Callable[[Appended], Awaitable[Answer]]
 
 
+class TooFast(Unavailable):
+    """What a request rests on has changed each time that it was decided."""
+
+    def __init__(self) -> None:
+        super().__init__(1, "the resource is changing too fast, try again")
+
+
 class Service:
     """The parts a request passes through."""
 
@@ -54,6 +61,7 @@ class Service:
         self.granting = Pool(database_url, "scim-ledger grants", connections=2)
         self.callers = Callers(self.lookups, keys, config.workers)
         self.turns = Turns()
+        self.quiet = Quiet()
         self.access = AccessLog(write_line)
         self._bases: dict[str, str] = {}
 
@@ -76,19 +84,20 @@ class Service:
             return []
         return user.groups if user.groups is not None else await self.lookups.groups_of(tenant_id, user.id)
 
-    async def write(self, decide: Decide, answer: AnswerTo) -> Answer:
+    async def write(self, decide: Decide, answer: AnswerTo, *, decisions_max: int = DECISIONS_MAX) -> Answer:
         """Decide and append, again while something the decision rested on changed meanwhile; then answer.
 
-        A queued job is written even if its request is cancelled: nothing waits for the request.
+        Raises TooFast after so many decisions. A queued job is written even if its request is cancelled: nothing waits
+        for the request.
         """
-        for _ in range(DECISIONS_MAX):
+        for _ in range(decisions_max):
             job = await decide()
             try:
                 appended = await self.writer.append(job)
             except Conflict:
                 continue
             return await answer(appended)
-        raise Unavailable(1, "the resource is changing too fast, try again")
+        raise TooFast
 
     async def ask(self, caller: Caller, question: Callable[[Reader], Told]) -> Told:
         """Put a question to a tenant's ledger, with a connection of the auditors' pool. Raises as `within`."""

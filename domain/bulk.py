@@ -4,6 +4,7 @@ A `bulkId:xyz` stands for the id of what the operation with that bulkId creates.
 can stand, and nowhere else: a title that happens to begin so is a title.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -19,8 +20,9 @@ METHODS = ("POST", "PUT", "PATCH", "DELETE")
 
 _NO_OPERATIONS = ("Bulk", "Me", "ServiceProviderConfig", "ResourceTypes", "Schemas")
 _VERSION = re.compile(r"v\d+", re.IGNORECASE)
-_REFERENCE = re.compile(r"(?:.*/)?bulkId:([^/?#]+)", re.DOTALL)
-_QUOTED_REFERENCE = re.compile(r'"bulkId:([^"\\]+)"')
+_MARK = "bulkId:"
+_QUOTED_REFERENCE = re.compile(r'"bulkId:((?:[^"\\]|\\.)+)"')
+_MANAGER_ID = "managerid"  # What SCIM 1.1 called the manager's value (RX-15).
 
 
 class Operation(Struct, frozen=True):
@@ -49,16 +51,19 @@ class BulkRequest(Struct, frozen=True):
     fail_on_errors: int | None
 
 
-def read_bulk(body: JsonObject, endpoints: Mapping[str, ResourceType], operations_max: int) -> BulkRequest:
+def read_bulk(
+    body: JsonObject, endpoints: Mapping[str, ResourceType], operations_max: int, *, any_case: bool = False
+) -> BulkRequest:
     """Read the message.
 
-    body: from `parse_json`. endpoints: resource types by the name of their endpoint, without its slash.
+    body: from `parse_json`. endpoints: resource types by the name of their endpoint, without its slash. any_case:
+    whether paths may write those in any letter case (RX-33).
     Raises InvalidSyntax for what is no BulkRequest, PayloadTooLarge for more operations than there may be. What is
     wrong with one operation is its `refusal`.
     """
     message = _folded(body)
     schemas = message.get("schemas")
-    if schemas is not None and (type(schemas) is not list or BULK_REQUEST not in schemas):
+    if schemas is not None and not names_message(schemas, BULK_REQUEST):
         raise InvalidSyntax(f"schemas does not name {BULK_REQUEST}")
     operations = message.get("operations")
     if type(operations) is not list or not all(type(each) is dict for each in operations):
@@ -70,15 +75,28 @@ def read_bulk(body: JsonObject, endpoints: Mapping[str, ResourceType], operation
     stop = message.get("failonerrors")
     if stop is not None and (type(stop) is not int or stop < 1):
         raise InvalidSyntax("failOnErrors takes a positive integer")
+    paths = _Paths(endpoints, any_case, frozenset(_bulk_ids(operations)))
     seen: set[str] = set()
-    return BulkRequest([_operation(n, each, endpoints, seen) for n, each in enumerate(operations, 1)], stop)
+    return BulkRequest([_operation(n, each, paths, seen) for n, each in enumerate(operations, 1)], stop)
+
+
+def names_message(schemas: Any, urn: str) -> bool:
+    """Whether `schemas` names a message, in any letter case (DEC-24)."""
+    return type(schemas) is list and any(type(each) is str and each.lower() == urn.lower() for each in schemas)
+
+
+def _bulk_ids(operations: list[JsonObject]) -> Iterator[str]:
+    for each in operations:
+        bulk_id = _folded(each).get("bulkid")
+        if type(bulk_id) is str:
+            yield bulk_id
 
 
 def _folded(body: JsonObject) -> JsonObject:
     return {name.lower(): value for name, value in body.items()}  # RX-22
 
 
-def _operation(number: int, body: JsonObject, endpoints: Mapping[str, ResourceType], seen: set[str]) -> Operation:
+def _operation(number: int, body: JsonObject, paths: "_Paths", seen: set[str]) -> Operation:
     given = _folded(body)
     method, bulk_id, version, data = (given.get(name) for name in ("method", "bulkid", "version", "data"))
     resource_type, resource_id, query = None, "", ""
@@ -86,7 +104,7 @@ def _operation(number: int, body: JsonObject, endpoints: Mapping[str, ResourceTy
     if type(bulk_id) is str:
         seen.add(bulk_id)
     try:
-        resource_type, resource_id, query = _target(given.get("path"), endpoints)
+        resource_type, resource_id, query = paths.target(given.get("path"))
         if not refusal and (method == "POST") is not (resource_id == ""):
             raise InvalidSyntax("POST takes the path of a collection, the other methods that of a resource")
     except ScimError as error:
@@ -122,20 +140,42 @@ def _fault(given: JsonObject, seen: set[str]) -> ScimError | None:
     return None
 
 
-def _target(path: Any, endpoints: Mapping[str, ResourceType]) -> tuple[ResourceType, str, str]:
-    """Return what a path below the base URI names: resource type, id ("" for the collection), query."""
-    path, _, query = path.partition("?") if type(path) is str else ("", "", "")
-    if not path.strip("/"):
-        raise InvalidSyntax("path takes the path of an endpoint or a resource")
-    segments = [unquote(segment) for segment in path.strip("/").split("/")]
-    if _VERSION.fullmatch(segments[0]) and segments.pop(0).lower() != "v2":  # BU-19
-        raise UnsupportedVersion
-    if not segments or segments[0] in _NO_OPERATIONS or segments[-1] == ".search":
-        raise InvalidSyntax("a bulk operation is about a resource")  # BU-18
-    resource_type = endpoints.get(segments[0])
-    if resource_type is None or len(segments) > 2:
-        raise NoSuchResource("there is no such endpoint")
-    return resource_type, segments[1] if len(segments) == 2 else "", query
+class _Paths:
+    """The paths of a request's operations. bulk_ids: that it has; they may hold any character, also a slash."""
+
+    def __init__(self, endpoints: Mapping[str, ResourceType], any_case: bool, bulk_ids: frozenset[str]) -> None:
+        self._endpoints = endpoints
+        self._spelled = {name.lower(): name for name in (*endpoints, *_NO_OPERATIONS)} if any_case else {}
+        self._bulk_ids = bulk_ids
+
+    def target(self, path: Any) -> tuple[ResourceType, str, str]:
+        """Return what a path below the base URI names: resource type, id ("" for the collection), query."""
+        path, mark, rest = path.partition(f"/{_MARK}") if type(path) is str else ("", "", "")
+        bulk_id, query = self._bulk_id(rest) if mark else ("", "")
+        if not mark:
+            path, _, query = path.partition("?")
+        if not path.strip("/"):
+            raise InvalidSyntax("path takes the path of an endpoint or a resource")
+        segments = [unquote(segment) for segment in path.strip("/").split("/")]
+        if mark:
+            segments.append(_MARK + bulk_id)
+        if _VERSION.fullmatch(segments[0]) and segments.pop(0).lower() != "v2":  # BU-19
+            raise UnsupportedVersion
+        endpoint = self._spelled.get(segments[0].lower(), segments[0]) if segments else ""
+        if endpoint in ("", *_NO_OPERATIONS) or segments[-1] == ".search":
+            raise InvalidSyntax("a bulk operation is about a resource")  # BU-18
+        resource_type = self._endpoints.get(endpoint)
+        if resource_type is None or len(segments) > 2:
+            raise NoSuchResource("there is no such endpoint")
+        return resource_type, segments[1] if len(segments) == 2 else "", query
+
+    def _bulk_id(self, text: str) -> tuple[str, str]:
+        """What follows `bulkId:` as the bulkId and the query behind it."""
+        if text in self._bulk_ids:
+            return text, ""
+        text, _, query = text.partition("?")
+        spellings = (text, unquote(text), text.rstrip("/"), unquote(text.rstrip("/")))
+        return next((each for each in spellings if each in self._bulk_ids), spellings[-1]), query
 
 
 class References:
@@ -151,9 +191,12 @@ class References:
         self.unknown = False
 
     def text(self, text: str) -> str:
-        """Return a reference's text with the id in the place of a bulkId."""
-        found = _REFERENCE.fullmatch(text)
-        return text if found is None else text[: found.start(1) - len("bulkId:")] + self._id(found[1])
+        """Return a reference's text with the id in the place of a bulkId, which may hold any character."""
+        at = 0 if text.startswith(_MARK) else text.rfind(f"/{_MARK}") + 1
+        if not at and not text.startswith(_MARK):
+            return text
+        bulk_id = text[at + len(_MARK) :]
+        return text[:at] + self._id(bulk_id if bulk_id in self._ids else unquote(bulk_id))
 
     def data(self, operation: Operation) -> JsonObject:
         """Return an operation's data with ids in the place of bulkIds."""
@@ -177,16 +220,23 @@ class References:
             if "value" in names and type(step[names["value"]]) is dict:
                 replaced[names["value"]] = self._body(step[names["value"]], resource_type)
             return replaced
-        head = path.partition("[")[0].rstrip(" ")
         if "value" in names:
-            replaced[names["value"]] = self._member(head, step[names["value"]], resource_type)
-        place = resource_type.places.get(head.lower())
-        if place is not None and _refers(place.attribute):
-            replaced[names["path"]] = _QUOTED_REFERENCE.sub(lambda found: f'"{self._id(found[1])}"', path)
+            replaced[names["value"]] = self._member(path, step[names["value"]], resource_type)
+        replaced[names["path"]] = self._path(path, resource_type)
         return replaced
 
+    def _path(self, path: str, resource_type: ResourceType) -> str:
+        """A path with ids in the place of the bulkIds that its filter compares references with."""
+        head, bracket, _ = path.partition("[")
+        place = resource_type.places.get(head.rstrip(" ").lower()) if bracket else None
+        if place is None or not _refers(place.attribute):
+            return path
+        return _QUOTED_REFERENCE.sub(lambda found: f'"{self._id(_unescaped(found[1]))}"', path)
+
     def _body(self, body: JsonObject, resource_type: ResourceType) -> JsonObject:
-        return {name: self._member(name, value, resource_type) for name, value in body.items()}
+        return {
+            self._path(name, resource_type): self._member(name, value, resource_type) for name, value in body.items()
+        }
 
     def _member(self, name: str, value: Any, resource_type: ResourceType) -> Any:
         """Replace within what stands below an attribute's name, however that is qualified, or an extension's URI."""
@@ -214,6 +264,8 @@ class References:
 
     def _sub_value(self, attribute: Attribute, name: str, part: Any) -> Any:
         sub = attribute.subs.get(name.lower())
+        if sub is None and name.lower() == _MANAGER_ID and attribute.refers_to:
+            sub = attribute.value
         if sub is None:
             return part
         if sub is attribute.value and _refers(attribute):
@@ -232,6 +284,15 @@ class References:
 def _refers(attribute: Attribute) -> bool:
     """Whether an attribute's value is another resource: its `value`, its `$ref`, or itself, when it is given bare."""
     return "$ref" in attribute.subs or any(kind not in ("external", "uri") for kind in attribute.reference_types)
+
+
+def _unescaped(literal: str) -> str:
+    """A JSON string's text, given without its quotes; as it stands where it is none."""
+    try:
+        text: str = json.loads(f'"{literal}"')
+    except ValueError:
+        return literal
+    return text
 
 
 def strings(data: Any) -> Iterator[str]:

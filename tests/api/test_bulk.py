@@ -1,6 +1,8 @@
 """Bulk requests: rows BU-01 to BU-21 of the requirement catalogue, and what the ledger tells of them."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -560,3 +562,95 @@ def test_two_bulks_and_single_requests_at_once(okta: Speaker) -> None:
         if "version" in each and "/Groups/" in each["location"]
     )
     assert last <= version_of(okta.show(group)) == 81
+
+
+@pytest.mark.parametrize("bulk_id", ["a/b", "a?b=c", "a#1", 'say "x"\\', "50%", "é ü", "bulkId:x", "/", "a/bulkId:b"])
+def test_a_bulk_id_may_hold_any_character(okta: Speaker, bulk_id: str) -> None:
+    """BU-11: in members, managers, paths and filters; base64 has slashes."""
+    ana, boss, crew, filled, emptied = results = bulk(
+        okta,
+        post("/Users", "ana", user_body(enterprise={"manager": member(bulk_id)})),
+        post("/Users", bulk_id, user_body()),
+        post("/Groups", f"g{bulk_id}", group_body(None, members=[member(bulk_id)])),
+        patch(f"/Groups/bulkId:g{bulk_id}", op("add", "members", [member("ana"), member(bulk_id)])),
+        patch(f"/Groups/bulkId:g{bulk_id}", op("remove", f"members[value eq {json.dumps(f'bulkId:{bulk_id}')}]")),
+    )
+    assert [status[0] for status in statuses(results)] == ["2"] * 5
+    assert okta.read(f"/Users/{id_of(ana)}")[ENTERPRISE]["manager"]["value"] == id_of(boss)
+    assert id_of(crew) == id_of(filled) == id_of(emptied)
+    assert okta.member_ids(okta.read(f"/Groups/{id_of(crew)}")) == {id_of(ana)}
+
+
+def test_a_reference_to_nothing_is_never_kept_as_text(okta: Speaker) -> None:
+    """BU-14: whatever stands behind `bulkId:`."""
+    for bulk_id in ("nobody", "a/b", "a?b", ""):
+        (result,) = bulk(okta, post("/Users", "u", user_body(enterprise={"manager": member(bulk_id)})))
+        assert (result["status"], result["response"]["scimType"]) == ("400", "invalidValue")
+
+
+@pytest.mark.parametrize("failing_first", [True, False])
+def test_in_a_circle_that_fails_the_guilty_one_says_why(okta: Speaker, failing_first: bool) -> None:
+    """BU-07, BU-08: what the single request would have got; the other one says what it waited for, and why in vain."""
+    taken = okta.user()["userName"]
+    guilty = post("/Users", "b", user_body(taken, enterprise={"manager": member("a")}))
+    others = [
+        post("/Users", "a", user_body(enterprise={"manager": member("c")})),
+        post("/Users", "c", user_body(enterprise={"manager": member("b")})),
+    ]
+    results = bulk(okta, *([guilty, *others] if failing_first else [*others, guilty]))
+    by_id = {result["bulkId"]: result for result in results}
+    assert statuses(results) == ["409"] * 3
+    assert by_id["b"]["response"] == refused(okta.send("POST", "/Users", user_body(taken)), 409, "uniqueness")
+    assert [("scimType" in by_id[name]["response"]) for name in "ac"] == [False, False]
+    assert by_id["b"]["response"]["detail"] in by_id["c"]["response"]["detail"]
+
+
+def test_one_user_who_never_rests_does_not_keep_a_thousand_waiting(okta: Speaker) -> None:
+    """BU-08, BU-10: somebody else changes one of them again and again; the request is decided in the end."""
+    ids = [id_of(result) for result in bulk(okta, *[post("/Users", f"u{n}", user_body()) for n in range(400)])]
+    over = threading.Event()
+    seen: list[int] = []
+
+    def restless() -> None:
+        while not over.is_set():
+            answer = okta.send("PATCH", f"/Users/{ids[7]}", patch_body(op("replace", "title", str(len(seen)))))
+            seen.append(answer.status_code)
+
+    with ThreadPoolExecutor(2) as others:
+        changing = [others.submit(restless) for _ in range(2)]
+        try:
+            for nick in ("a", "b"):
+                results = bulk(okta, *[patch(f"/Users/{each}", op("replace", "nickName", nick)) for each in ids])
+                assert set(statuses(results)) == {"200"}
+        finally:
+            over.set()
+        for each in changing:
+            each.result()
+    assert set(seen) == {200}
+    assert {okta.read(f"/Users/{each}")["nickName"] for each in (ids[0], ids[7])} == {"b"}
+
+
+def test_settings_of_the_tenant_hold_within_a_request(service: Any) -> None:
+    """BU-08, RX-33, RX-15: endpoints in any letter case, and `managerId`, where single requests may have them."""
+    old = Speaker(service)
+    setting(old, "endpoints_any_case", "true")
+    setting(old, "manager_id_as_value", "true")
+    boss, ana, crew = bulk(
+        old,
+        post("/users", "boss", user_body()),
+        post("/v2/USERS", "ana", user_body(enterprise={"manager": {"managerId": "bulkId:boss"}})),
+        post("/groups", "crew", group_body(None, members=[member("ana")])),
+    )
+    assert old.read(f"/Users/{id_of(ana)}")[ENTERPRISE]["manager"]["value"] == id_of(boss)
+    assert old.member_ids(old.read(f"/Groups/{id_of(crew)}")) == {id_of(ana)}
+    (nested,) = bulk(old, {"method": "POST", "path": "/bulk", "bulkId": "x", "data": {}})
+    assert nested["status"] == "400"
+
+
+def test_the_message_may_be_named_in_any_letter_case(okta: Speaker) -> None:
+    """DEC-24."""
+    body = bulk_body(post("/Users", "u", user_body()))
+    body["schemas"] = [each.upper() for each in body["schemas"]]
+    assert statuses(results_of(okta.send("POST", "/Bulk", body), okta)) == ["201"]
+    asked = {"schemas": ["URN:ietf:params:scim:api:messages:2.0:SEARCHREQUEST"], "count": 1}
+    assert okta.send("POST", "/Users/.search", asked).status_code == 200

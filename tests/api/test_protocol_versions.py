@@ -1,11 +1,14 @@
 """The requirement catalogue on deletion, versions and conditional requests, of users and of groups."""
 
+import itertools
+import json
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flood import flood
 from speaking import (
+    SCIM_JSON,
     Json,
     Speaker,
     eq,
@@ -106,6 +109,18 @@ def test_if_match_lets_the_present_version_through(either: Speaker, made: Json, 
         if method != "DELETE":
             assert version_of(response) > version_of(made)
             made = either.show(made)
+
+
+def test_tags_in_lines_of_their_own_are_one_list(either: Speaker, made: Json) -> None:
+    """ET-03, ET-04: a list may be split over header lines, by a proxy too, in any order (RFC 9110 §5.3)."""
+    tags = [made["meta"]["version"], older(made), 'W/"77"']
+    for lines in itertools.permutations(tags):
+        unchanged = either.scim.request("GET", url_of(made), headers=[("If-None-Match", each) for each in lines])
+        assert unchanged.status_code == 304
+    body = json.dumps(patch_body(op("replace", "externalId", fresh("x"))))
+    lines = [("Content-Type", SCIM_JSON), *(("If-Match", each) for each in tags)]
+    assert either.scim.request("PATCH", url_of(made), content=body, headers=lines).status_code == 200
+    assert either.scim.request("PATCH", url_of(made), content=body, headers=lines).status_code == 412
 
 
 @pytest.mark.parametrize("header", ["If-Match older", "If-Match other", "If-None-Match *", "If-None-Match present"])

@@ -77,6 +77,11 @@ STEPS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {"value": {f"{ENTERPRISE_USER}:manager.value": "bulkId:ana"}},
         {"value": {f"{ENTERPRISE_USER}:manager.value": "id-of-ana"}},
     ),
+    "key with a filter": (
+        "/Groups",
+        {"value": {'members[value eq "bulkId:ana"]': {"value": "bulkId:ben"}}},
+        {"value": {'members[value eq "id-of-ana"]': {"value": "id-of-ben"}}},
+    ),
     "extension": (
         "/Users",
         {"path": ENTERPRISE_USER, "value": {"manager": {"value": "bulkId:ana"}}},
