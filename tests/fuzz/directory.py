@@ -68,8 +68,8 @@ class Directory:
         )
 
     def is_inactive(self, external_id: str | None) -> bool:
-        """Whether an inactive user has this externalId."""
-        return external_id is not None and any(
+        """Whether an inactive user has this externalId; an empty one is nobody's."""
+        return bool(external_id) and any(
             user.held.get("externalId") == external_id and user.held.get("active") is False
             for user in self.users.values()
         )

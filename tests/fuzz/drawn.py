@@ -13,7 +13,10 @@ some_names = st.sampled_from(["ada@example.com", "Ada@Example.com", "Ümit@examp
 user_names = some_names | st.integers(0, 99).map("user{}@example.com".format)
 group_names = st.sampled_from(["Finance", "finance", "Ärzte", "All"]) | st.integers(0, 99).map("Team {}".format)
 texts = st.sampled_from(["Guide", "guide", "Lead \u2713", "STRASSE", "straße", "x" * 40, "a\u0301"])
-held_values = st.fixed_dictionaries({}, optional=dict.fromkeys(OPTIONAL, texts) | {"active": st.booleans()})
+external_ids = texts | st.just("")  # What Entra sends for an attribute that is not set.
+held_values = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(OPTIONAL, texts) | {"active": st.booleans(), "externalId": external_ids}
+)
 changes = st.dictionaries(st.sampled_from([*OPTIONAL, "active"]), texts, min_size=1, max_size=3)
 filtered = st.sampled_from(["userName", "active", *OPTIONAL])
 has_users = precondition(lambda machine: bool(machine.model.users))
