@@ -48,7 +48,7 @@ async def read(
     service: Service, exchange: Exchange, resource_type: ResourceType, group_id: str, selection: Selection | None
 ) -> Answer:
     """GET /Groups/{id}"""
-    # Members are read at once, unless none may be wanted: by the selection, or by whom has the group already.
+    # Members are read at once, unless none may be wanted: by the selection, or by who has the group already.
     known = b"if-none-match" in exchange.headers
     stored = await _stored(service, exchange, group_id, with_members=not known and shows(selection, "members"))
     if stored is None:
