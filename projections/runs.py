@@ -5,11 +5,12 @@ later than GAP; the last run of a client may still grow. Times are those of reco
 requests which took long, restarts of the runner and the size of its pages give the same runs.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 from msgspec import Struct, field
+from msgspec.structs import astuple
 from psycopg import Cursor
 
 from domain.events import AttributeChanged, RequestRefused, UserCreated
@@ -322,21 +323,17 @@ def _standing(
     return Standing({run.client_id: run for run in found}, touched, inactive, latest[0] if latest else 0)
 
 
+_ENCODE: dict[Any, Callable[[Any], str]] = {
+    int: str,
+    str: text,
+    datetime: datetime.isoformat,
+    dict: json,
+    list: texts,
+}
+_ENCODERS = [_ENCODE[get_origin(kind) or kind] for kind in get_type_hints(Run).values()]
+
+
 def _line(tenant_id: TenantId, run: Run) -> str:
     """A row in the order of RUNS.columns."""
-    fields = (getattr(run, name) for name in RUN_COLUMNS)
-    return "\t".join([str(tenant_id), *map(_field, fields)])
-
-
-def _field(value: Any) -> str:
-    match value:
-        case datetime():
-            return value.isoformat()
-        case dict():
-            return json(value)
-        case list():
-            return texts(value)
-        case str():
-            return text(value)
-        case _:
-            return str(value)
+    fields = [encode(value) for encode, value in zip(_ENCODERS, astuple(run), strict=True)]
+    return "\t".join([str(tenant_id), *fields])
