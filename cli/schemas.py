@@ -1,16 +1,29 @@
 """The verbs about a tenant's own schemas: schema add, list, show."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, Token
 
 from cli.exits import Failed, Misused
 from cli.flags import Data, DatabaseUrl, Flag, Json, KeysFolder, TenantName
 from cli.verbs import say
 
 _FILE_BYTES_MAX = 4 * 1024 * 1024
+
+
+def _path(_: Any, tokens: Sequence[Token]) -> Path:
+    """A file, or `-`. Raises Misused for every other word with a hyphen first: it is a misspelt option."""
+    written = tokens[0].value
+    if written.startswith("-") and written != "-":
+        raise Misused(f"schema add has no option {written!r}; ./scim-ledger schema add --help tells what it takes")
+    return Path(written)
+
+
+# Without the leading hyphen `-` would count as an option, and an unknown one.
+_File = Annotated[Path, Parameter(allow_leading_hyphen=True, converter=_path)]
 
 schema = App(name="schema", help="Declare schemas and resource types of a tenant's own, list and show them.")
 
@@ -22,7 +35,7 @@ def add_schemas(app: App) -> None:
 
 @schema.command
 def add(
-    tenant: TenantName, file: Path, /, *, extends: Flag = None,
+    tenant: TenantName, file: _File, /, *, extends: Flag = None,
     required: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     json: Json = False, data: Data = None, database_url: DatabaseUrl = None, keys: KeysFolder = None,
 ) -> None:  # fmt: skip

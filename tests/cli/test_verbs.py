@@ -406,6 +406,18 @@ def test_a_schema_that_cannot_be_is_refused_in_one_sentence(say: Say, tenant: st
     assert say("schema", "add", "nobody", file).status == 1
 
 
+def test_a_schema_comes_through_standard_input(say: Say, tenant: str) -> None:
+    """`-` as the help promises, through the real command; anything else with a hyphen is a misspelt option."""
+    line = [sys.executable, "-P", "-m", "cli", "schema", "add", tenant, "-", "--extends", "User"]
+    read = subprocess.run(
+        line, input=json.dumps(schema(BADGE, "code")), capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert (read.returncode, read.stdout, read.stderr) == (0, f"declared {BADGE}\ndeclared User\n", "")
+    assert BADGE in say("schema", "list", tenant).out
+    misspelt = say("schema", "add", tenant, "--extend", "User", "-")
+    assert misspelt.status == 2 and "'--extend'" in misspelt.refusal
+
+
 def verbs(app: App, above: str = "") -> Iterator[tuple[str, App]]:
     """Every verb by its name."""
     for name in app:
