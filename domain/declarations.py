@@ -110,15 +110,20 @@ def declare(present: Declarations, body: Any, *, extends: str | None = None, req
     ResourceType; required: whether resources of the type then need it.
     Raises InvalidValue for what no tenant could declare, Conflict for what contradicts earlier declarations.
     """
-    schemas, types = sorted_out(body)
-    events: list[Declared] = []
-    for document in schemas:
-        schema = _schema(present, read_schema(document))
-        events += _news(present.schemas.get(schema["id"]), schema, SchemaDeclared(schema))
-    after = _folded(present, events)
+    documents, types = sorted_out(body)
+    schemas = [read_schema(document) for document in documents]
     bodies = [TypeBody(document) for document in types]
+    _check_once("schema", [schema.id for schema in schemas])
+    _check_once("resource type", [each.name for each in bodies])
+    events: list[Declared] = []
+    for schema in schemas:
+        published = _schema(present, schema)
+        events += _news(present.schemas.get(schema.id), published, SchemaDeclared(published))
+    after = _folded(present, events)
     if extends is not None:
-        bodies.append(_extended(after, extends, [document["id"] for document in schemas], required))
+        if extends in [each.name for each in bodies]:
+            raise InvalidValue(f"a ResourceType of the body says what extends {extends}; extends cannot say it too")
+        bodies.append(_extended(after, extends, [schema.id for schema in schemas], required))
     for each in bodies:
         earlier = resource_types(after).by_name.get(each.name)
         event = ResourceTypeDeclared(_type(after, each, earlier))
@@ -126,6 +131,14 @@ def declare(present: Declarations, body: Any, *, extends: str | None = None, req
         after = evolve(after, event)
     _check_whole(after)
     return events
+
+
+def _check_once(what: str, names: list[str]) -> None:
+    """Refuse two meanings of one name in one declaration: which of them was meant cannot be known."""
+    folded = [name.lower() for name in names]
+    for name, lower in zip(names, folded, strict=True):
+        if folded.count(lower) > 1:
+            raise InvalidValue(f"the {what} {name} is declared twice at once; letter case makes no difference")
 
 
 def _news(before: JsonObject | None, after: JsonObject, event: Declared) -> list[Declared]:

@@ -199,6 +199,31 @@ def test_a_wrong_schema_is_refused_and_named(body: Any, refusal: type[ScimError]
     assert "\n" not in caught.value.detail
 
 
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ([schema(attribute("a")), schema(attribute("b"))], f"schema {BADGE}"),
+        ([schema(attribute("a")), schema(attribute("a"))], f"schema {BADGE}"),
+        ([schema(attribute("a")), schema(attribute("a"), urn=BADGE.replace("Badge", "BADGE"))], f"schema {BADGE}"),
+        ([*DEVICES, device_type(), device_type(endpoint="/Things")], "resource type Device"),
+        ([*DEVICES, device_type(), device_type(name="DEVICE", endpoint="/Things")], "resource type Device"),
+    ],
+    ids=["other", "same", "schema-case", "type", "type-case"],
+)
+def test_nothing_is_declared_twice_at_once(body: Any, named: str) -> None:
+    """Which of the two was meant cannot be known; the second one silently won."""
+    for sent in (body, {"schemas": [LIST], "Resources": body}):
+        with pytest.raises(InvalidValue, match=re.escape(named) + " is declared twice"):
+            declare(Declarations(), sent)
+
+
+def test_a_body_and_its_parameters_do_not_both_say_what_extends_a_type() -> None:
+    user = {"schemas": [RESOURCE_TYPE], "name": "User", "endpoint": "/Users", "schema": CORE_USER}
+    user |= {"schemaExtensions": [{"schema": BADGE, "required": True}]}
+    with pytest.raises(InvalidValue, match="says what extends User"):
+        declare(Declarations(), [schema(attribute("a")), user], extends="User")
+
+
 @pytest.mark.parametrize("name", ["userName", "USERNAME", "active", "externalId", "groups"])
 def test_an_extension_takes_no_name_of_the_core(name: str) -> None:
     with pytest.raises(Conflict, match="core attribute of User"):
