@@ -6,6 +6,7 @@ multiValued, caseExact, uniqueness, every attribute that was ever there. So no r
 sake, and entries of any age add up to the same rows under the newest revision as they did under their own.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -26,12 +27,23 @@ EXTENSIONS_MAX = 20  # Of one resource type.
 _STANDARD = {schema.id.lower() for schema in STANDARD.schemas}
 _EXTENSIONS = {ENTERPRISE_USER}  # Of the standard schemas, those that are extensions.
 _MESSAGES = "urn:ietf:params:scim:api:"
+# Below these the standard names what it has, or will have. What Entra suggests stands beside them:
+# urn:ietf:params:scim:schemas:extension:<Name>:2.0:User.
+_STANDARDS_OWN = ("urn:ietf:params:scim:schemas:core:", "urn:scim:schemas:core:", "urn:ietf:params:scim:event")
 # First path segments and kinds of streams that are ours, or may become so.
 _RESERVED = frozenset(
     (
         "users", "groups", "me", "bulk", "schemas", "resourcetypes", "serviceproviderconfig", "requests", "tokens",
         "tenant", "tenants", "settings", "reports", "exports", "ledger", "subjects", "keys", "checkpoints", "log",
-        "secrets", "events", "clients", "imports", "oauth", "v1", "v2",
+        "secrets", "events", "clients", "imports", "oauth",
+    )
+)  # fmt: skip
+_VERSION = re.compile(r"v[0-9]+", re.ASCII)  # Of the protocol, as in /v2.
+# Names of resource types, in lower case, that SCIM has another meaning for: its own resources, messages, endpoints.
+_SCIMS_WORDS = frozenset(
+    (
+        "schema", "resourcetype", "serviceproviderconfig", "listresponse", "error", "bulkrequest", "bulkresponse",
+        "searchrequest", "patchop", "me", "bulk",
     )
 )  # fmt: skip
 
@@ -156,8 +168,8 @@ def _schema(present: Declarations, schema: Schema) -> JsonObject:
     urn = schema.id
     if urn.lower() in _STANDARD:
         raise Conflict(f"{urn} is one of the standard schemas; put further attributes into an extension of your own")
-    if urn.lower().startswith(_MESSAGES):
-        raise InvalidValue(f"{urn} is the URN of a message, not of a schema")
+    if urn not in present.schemas:  # Whoever declared it under earlier rules can still revise it.
+        _check_own(urn)
     spelt = next((known for known in present.schemas if known.lower() == urn.lower()), urn)
     if spelt != urn:
         raise Conflict(f"{spelt} is declared already, in this spelling")
@@ -165,6 +177,15 @@ def _schema(present: Declarations, schema: Schema) -> JsonObject:
         earlier = read_schema(present.schemas[urn])
         _check_revision(earlier.attributes, schema.attributes, f"{urn}: ", is_part=False)
     return describe_schema(schema)
+
+
+def _check_own(urn: str) -> None:
+    """Refuse a URN that is not a tenant's to give a meaning to."""
+    lower = f"{urn.lower()}:"
+    if lower.startswith(_MESSAGES):
+        raise InvalidValue(f"{urn} is the URN of a message, not of a schema")
+    if lower.startswith(_STANDARDS_OWN):
+        raise InvalidValue(f"{urn} is a URN of the SCIM standard; give your schema one of your own")
 
 
 def _check_revision(before: tuple[Attribute, ...], after: tuple[Attribute, ...], where: str, *, is_part: bool) -> None:
@@ -226,8 +247,11 @@ def _check_new_type(present: Declarations, body: TypeBody) -> None:
     taken = {kind.name.lower() for kind in resource_types(present).types}
     if body.name.lower() in taken:
         raise Conflict(f"there is a resource type {body.name} in another spelling")
+    if body.name.lower() in _SCIMS_WORDS:
+        raise InvalidValue(f"{body.name} is a word of SCIM's own; give your resource type another name")
     endpoint = body.endpoint[1:].lower()
-    if endpoint in _RESERVED or endpoint in resource_types(present).by_stream:
+    is_taken = endpoint in _RESERVED or endpoint in resource_types(present).by_stream
+    if is_taken or _VERSION.fullmatch(endpoint):
         raise Conflict(f"{body.name}: the endpoint {body.endpoint} is taken")
     if body.schema not in present.schemas:
         raise InvalidValue(f"{body.name}: its schema {body.schema[:URN_MAX]} is not one that you declared")

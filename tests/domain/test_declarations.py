@@ -171,6 +171,8 @@ WRONG: dict[str, tuple[Any, type[ScimError], str]] = {
     "two-segments": ([*DEVICES, device_type(endpoint="/my/Devices")], InvalidValue, "one path segment"),
     "our-endpoint": ([*DEVICES, device_type(endpoint="/Bulk")], Conflict, "taken"),
     "our-stream": ([*DEVICES, device_type(endpoint="/Tokens")], Conflict, "taken"),
+    "version": ([*DEVICES, device_type(endpoint="/v3")], Conflict, "taken"),
+    "later-version": ([*DEVICES, device_type(endpoint="/V10")], Conflict, "taken"),
     "users": ([*DEVICES, device_type(endpoint="/users")], Conflict, "taken"),
     "name-case": ([*DEVICES, device_type(name="user")], Conflict, "another spelling"),
     "other-user": ([*DEVICES, device_type(name="User")], Conflict, "User stays at /Users"),
@@ -197,6 +199,56 @@ def test_a_wrong_schema_is_refused_and_named(body: Any, refusal: type[ScimError]
         declare(Declarations(), body)
     assert words in caught.value.detail
     assert "\n" not in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    "urn",
+    [
+        "urn:ietf:params:scim:schemas:core:2.0:Device",
+        "urn:ietf:params:scim:schemas:CORE:2.0:schema",
+        "urn:ietf:params:scim:schemas:core:2.0:User:contoso",
+        "urn:ietf:params:scim:schemas:core",
+        "urn:scim:schemas:core:1.0",
+        "urn:ietf:params:scim:event:prov:create:full",
+        "urn:ietf:params:scim:events:Badge",
+        "urn:ietf:params:scim:api",
+        "urn:ietf:params:scim:API:messages:2.0:Badge",
+    ],
+)
+def test_a_urn_of_the_standard_is_no_tenants(urn: str) -> None:
+    with pytest.raises(InvalidValue, match=re.escape(urn)):
+        declare(Declarations(), schema(attribute("a"), urn=urn), extends="User")
+
+
+@pytest.mark.parametrize(
+    "urn", [f"urn:ietf:params:scim:schemas:extension:{name}:2.0:User" for name in ("Contoso", "core", "enterprises")]
+)
+def test_a_urn_as_entra_suggests_it_is_a_tenants(urn: str) -> None:
+    assert types_of(schema(attribute("a"), urn=urn), extends="User")["User"].containers[urn.lower()]
+
+
+def test_what_was_declared_under_earlier_rules_can_be_revised() -> None:
+    """A schema is never withdrawn, so its URN has to stay good for its own next revision."""
+    urn = "urn:ietf:params:scim:schemas:core:2.0:Device"
+    present = Declarations({urn: schema(attribute("serial"), urn=urn)})
+    (event,) = declare(present, schema(attribute("serial"), attribute("site"), urn=urn))
+    assert len(evolve(present, event).schemas[urn]["attributes"]) == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Schema", "ResourceType", "ServiceProviderConfig", "ListResponse", "Error", "BulkRequest", "BulkResponse",
+        "SearchRequest", "PatchOp", "Me", "Bulk", "SCHEMA", "patchOP",
+    ],
+)  # fmt: skip
+def test_a_word_of_scim_names_no_resource_type(name: str) -> None:
+    with pytest.raises(InvalidValue, match=f"{name} is a word of SCIM's own"):
+        declare(Declarations(), [*DEVICES, device_type(name=name)])
+
+
+def test_an_endpoint_may_begin_as_a_version_does() -> None:
+    assert types_of([*DEVICES, device_type(endpoint="/v2x")])["Device"].endpoint == "/v2x"
 
 
 @pytest.mark.parametrize(
