@@ -29,6 +29,7 @@ _GRAMMAR = ("and", "or", "not", "pr")  # Words of the filter grammar.
 
 _URN = re.compile(r"urn:[A-Za-z0-9][A-Za-z0-9-]{1,31}(?::[A-Za-z0-9_.-]+)+", re.ASCII)
 _NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_-]{{0,{NAME_MAX - 1}}}", re.ASCII)
+_ATTRIBUTE_NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_$-]{{0,{NAME_MAX - 1}}}", re.ASCII)
 _BOOLEANS = ("multiValued", "required", "caseExact")
 _WORDS = {"type": _TYPES, "mutability": _MUTABILITY, "returned": _RETURNED, "uniqueness": _UNIQUENESS}
 _LISTS = ("canonicalValues", "referenceTypes")
@@ -97,10 +98,10 @@ def read_schema(document: JsonObject) -> Schema:
 def _attribute(given: Any, where: str, parent: str | None) -> Attribute:
     """One attribute, or with `parent` one sub-attribute. where: what a refusal calls the place."""
     name = given.get("name") if isinstance(given, dict) else None
-    if not isinstance(name, str) or not (_NAME.fullmatch(name) or (parent and name == "$ref")):
+    if not isinstance(name, str) or not (_ATTRIBUTE_NAME.fullmatch(name) or (parent and name == "$ref")):
         raise InvalidValue(
             f"{where}: the name of an attribute begins with a letter and has at most {NAME_MAX} "
-            f"letters, digits, hyphens and underscores; this is none: {_shown(name)}"
+            f"letters, digits, hyphens, underscores and dollar signs; this is none: {_shown(name)}"
         )
     path = f"{where}: {name}" if parent is None else f"{where}.{name}"
     if name.lower() in _GRAMMAR:

@@ -294,6 +294,58 @@ def test_what_is_never_returned_is_kept_nowhere(contoso: Speaker) -> None:
     assert all(body and b"***" in body and PIN.encode() not in body for body in bodies)
 
 
+def test_a_dollar_sign_in_a_name_is_a_character_like_others(service: Any) -> None:
+    """RS-13: declared, read, filtered, sorted by, patched, selected, and told as of a moment."""
+    speaker = Past(service)
+    attributes: list[Json] = [
+        {"name": "cost$code", "uniqueness": "server"},
+        {"name": "level$", "type": "integer"},
+        {"name": "desk$", "type": "complex", "subAttributes": [{"name": "floor$no"}, {"name": "seat"}]},
+        {"name": "locks$", "type": "complex", "multiValued": True,
+         "subAttributes": [{"name": "value"}, {"name": "kind$"}]},
+    ]  # fmt: skip
+    Admin(speaker).declare({"schemas": [SCHEMA], "id": BADGE, "attributes": attributes}, extends="User")
+    wait_for(speaker, BADGE)
+    first = badged(speaker, **{"COST$code": "C1", "level$": 2, "desk$": {"floor$no": "3"}})
+    second = badged(speaker, **{"cost$code": "C2", "level$": 1, "locks$": [{"value": "a", "kind$": "door"}]})
+    assert first[BADGE] == {"cost$code": "C1", "level$": 2, "desk$": {"floor$no": "3"}}
+    start = speaker.size() - 1
+    for asked, found in (
+        (f'{BADGE}:cost$code eq "c1"', first),
+        ('cost$code eq "c1"', first),
+        ('cost$code sw "C" and level$ gt 1', first),
+        (f'{BADGE}:desk$.floor$no eq "3"', first),
+        (f'{BADGE}:desk$[floor$no eq "3" and not (seat pr)]', first),
+        ("locks$ pr", second),
+        ('locks$[kind$ eq "door"].value eq "a"', second),
+    ):
+        assert [each["id"] for each in speaker.found("/Users", where(asked))] == [found["id"]], asked
+        assert [each["id"] for each in list_of(speaker.back("/Users", asOf=start, filter=asked).json())] == [
+            found["id"]
+        ], asked
+    in_order = speaker.found("/Users", where("level$ pr", sortBy=f"{BADGE}:level$"))
+    assert [each["id"] for each in in_order] == [second["id"], first["id"]]
+    patched = speaker.changed(
+        second,
+        op("Replace", f"{BADGE}:cost$code", "C3"),
+        op("add", "desk$.floor$no", "4"),
+        op("replace", f'{BADGE}:locks$[kind$ eq "door"].value', "b"),
+        op("replace", None, {f"{BADGE}:level$": 7}),
+    )
+    assert patched[BADGE] == {
+        "cost$code": "C3", "level$": 7, "desk$": {"floor$no": "4"}, "locks$": [{"value": "b", "kind$": "door"}],
+    }  # fmt: skip
+    url = f"/Users/{second['id']}"
+    assert speaker.read(f"{url}?attributes={BADGE}:cost$code,desk$.floor$no")[BADGE] == {
+        "cost$code": "C3", "desk$": {"floor$no": "4"},
+    }  # fmt: skip
+    assert "cost$code" not in speaker.read(f"{url}?excludedAttributes=cost%24code")[BADGE]
+    refused(speaker.patch(first, op("replace", "cost$code", "c3")), 409, "uniqueness")
+    assert f"{BADGE}:cost$code" in str(speaker.history(second["id"]))
+    with service.opened(speaker.slug) as (connection, tenant, vault):
+        assert replay(Reader(connection, tenant, vault)).differences == []
+
+
 # --- unique values
 
 

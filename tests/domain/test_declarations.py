@@ -201,6 +201,19 @@ def test_a_wrong_schema_is_refused_and_named(body: Any, refusal: type[ScimError]
     assert "\n" not in caught.value.detail
 
 
+def test_a_dollar_sign_may_stand_in_a_name_but_not_begin_it() -> None:
+    """RS-13; only `$ref` begins with one, and is a part."""
+    read = types_of(schema(attribute("cost$code"), attribute("a$"), attribute("b", type="complex", subAttributes=[
+        attribute("c$d"), attribute("$ref", type="reference")])), extends="User")["User"]  # fmt: skip
+    assert {f"{BADGE}:cost$code".lower(), "a$", "b.c$d", "b.$ref"} <= read.places.keys()
+    for name in ("$", "$code", "_a"):
+        with pytest.raises(InvalidValue, match="dollar signs; this is none"):
+            declare(Declarations(), schema(attribute(name)))
+    for wrong in (device_type(name="De$ice"), device_type(endpoint="/De$ices")):
+        with pytest.raises(InvalidValue):
+            declare(Declarations(), [*DEVICES, wrong])
+
+
 @pytest.mark.parametrize(
     "urn",
     [
