@@ -114,11 +114,20 @@ def _job(exchange: Exchange, revision: int, events: Sequence[Declared]) -> Job:
 def _deciding(raw: bytes, asked: Any, name: str | None) -> Deciding:
     """The decision that a request asks for. Raises InvalidSyntax, InvalidValue."""
     body = read_json(raw)
-    extends, required = asked.get("extends"), asked.get("required", "false")
-    if required not in ("true", "false"):
+    extends, required = _once(asked, "extends"), _once(asked, "required")
+    if required not in (None, "true", "false"):
         raise InvalidValue("required is true or false")
+    if required == "true" and extends is None:
+        raise InvalidValue("required=true says what extends=TYPE needs; in the body, schemaExtensions have it")
     if name is not None:
         named = [each.get("id", each.get("name")) for kind in sorted_out(body) for each in kind]
         if named != [name]:
             raise InvalidValue(f"the body declares something else than {name[:_SHOWN_CHARACTERS]}")
     return lambda present: decide(present, body, extends=extends, required=required == "true")
+
+
+def _once(asked: Any, name: str) -> str | None:
+    given: list[str] = asked.getall(name, [])
+    if len(given) > 1:
+        raise InvalidValue(f"{name} is given {len(given)} times; a declaration takes it once")
+    return given[0] if given else None

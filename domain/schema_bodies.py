@@ -36,6 +36,7 @@ _LISTS = ("canonicalValues", "referenceTypes")
 _MEMBERS = frozenset(("name", "description", "subAttributes", *_BOOLEANS, *_WORDS, *_LISTS))
 _SCHEMA_MEMBERS = frozenset(("schemas", "id", "name", "description", "attributes", "meta"))
 _TYPE_MEMBERS = frozenset(("schemas", "id", "name", "description", "endpoint", "schema", "schemaExtensions", "meta"))
+_SPELLINGS = {name.lower(): name for name in (*_MEMBERS, *_SCHEMA_MEMBERS, *_TYPE_MEMBERS, "Resources")}
 
 
 def read_json(raw: bytes) -> Any:
@@ -49,10 +50,14 @@ def read_json(raw: bytes) -> Any:
 
 
 def sorted_out(body: Any) -> tuple[list[JsonObject], list[JsonObject]]:
-    """The Schema and the ResourceType documents of a body: one, an array of them, or a ListResponse."""
+    """The Schema and the ResourceType documents of a body: one, an array of them, or a ListResponse.
+
+    Members are names of attributes, and so have no case (RFC 7643 §2.1); null is no value (§2.5). What comes back
+    has the RFC's spelling and no null members.
+    """
     schemas: list[JsonObject] = []
     resource_types: list[JsonObject] = []
-    for document in _documents(body):
+    for document in _documents(_spelt(body)):
         if not isinstance(document, dict):
             raise InvalidValue("a schema is a JSON object")
         named = document.get("schemas", [])
@@ -67,8 +72,16 @@ def sorted_out(body: Any) -> tuple[list[JsonObject], list[JsonObject]]:
     return schemas, resource_types
 
 
+def _spelt(given: Any) -> Any:
+    if isinstance(given, list):
+        return [_spelt(each) for each in given]
+    if not isinstance(given, dict):
+        return given
+    return {_SPELLINGS.get(name.lower(), name): _spelt(part) for name, part in given.items() if part is not None}
+
+
 def _documents(body: Any) -> list[Any]:
-    if isinstance(body, dict) and LIST in (body.get("schemas") or ()):
+    if isinstance(body, dict) and isinstance(named := body.get("schemas"), list) and LIST in named:
         body = body.get("Resources")
     if isinstance(body, dict):
         return [body]

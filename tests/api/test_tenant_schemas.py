@@ -434,6 +434,37 @@ def test_a_wrong_schema_is_refused_in_one_sentence_and_recorded(contoso: Speaker
     assert {record["token_label"] for record in refusals} and "code is missing" in str(refusals)
 
 
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("required=true", "required=true says what extends=TYPE needs"),
+        ("extends=User&extends=Group", "extends is given 2 times"),
+        ("extends=User&required=true&required=false", "required is given 2 times"),
+        ("extends=User&required=yes", "required is true or false"),
+    ],
+)
+def test_parameters_that_cannot_be_meant_are_refused(contoso: Speaker, asked: str, words: str) -> None:
+    """They were ignored, and the schema extended nothing, or another type than its author thinks."""
+    api = Admin(contoso).api
+    other = {"schemas": [SCHEMA], "id": "urn:contoso:Other", "attributes": [{"name": "x"}]}
+    for response in (
+        api.post(f"/schemas?{asked}", json=other),
+        api.put(f"/schemas/urn:contoso:Other?{asked}", json=other),
+    ):
+        assert response.status_code == 400, response.text
+        assert set(response.json()) == {"error"} and words in response.json()["error"]
+    assert api.get("/schemas/urn:contoso:Other").status_code == 404
+
+
+def test_a_schema_may_be_spelt_as_any_body(service: Any) -> None:
+    """Null members are absent, names have no case, also of the one that a PUT is about."""
+    admin = Admin(Speaker(service)).api
+    body = {"ID": BADGE, "description": None, "Attributes": [{"name": "code", "CASEEXACT": True, "required": None}]}
+    response = admin.put(f"/schemas/{BADGE}", json=body)
+    assert response.json() == {"revision": 1, "declared": [BADGE]}, response.text
+    assert admin.get(f"/schemas/{BADGE}").json()["attributes"][0]["caseExact"] is True
+
+
 def test_a_running_service_has_a_new_revision_within_a_second(service: Any) -> None:
     speaker = Speaker(service)
     admin = Admin(speaker)

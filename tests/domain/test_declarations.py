@@ -106,12 +106,39 @@ def test_defaults_are_those_of_the_rfc() -> None:
     assert read["link"].case_exact and read["blob"].case_exact
 
 
+def test_null_is_no_value_and_members_have_no_case() -> None:
+    """Of a declaration as of every other body (RFC 7643 §2.1, §2.5), on every level."""
+    plain = [
+        schema(attribute("code", multiValued=True, subAttributes=[attribute("seat")], type="complex"), urn=BADGE),
+        schema(attribute("serial"), urn=DEVICE),
+        device_type(BADGE, required=True),
+    ]
+    code = {"NAME": "code", "Type": "complex", "multivalued": True, "caseExact": None, "description": None}
+    code |= {"subattributes": [{"name": "seat", "Returned": None}], "canonicalValues": None, "none": None}
+    kind = {"schemas": None, "Name": "Device", "ENDPOINT": "/Devices", "schema": DEVICE, "meta": None}
+    kind |= {"schemaextensions": [{"Schema": BADGE, "REQUIRED": True}]}
+    odd = {
+        "Schemas": [LIST],
+        "resources": [
+            {"schemas": [SCHEMA], "ID": BADGE, "name": "Badge", "description": None, "Attributes": [code]},
+            {"id": DEVICE, "name": "Badge", "attributes": [attribute("serial", required=None)]},
+            kind,
+        ],
+    }
+    assert declared(odd) == declared(plain)
+    with pytest.raises(InvalidValue, match="attributes is an array"):
+        declare(Declarations(), schema() | {"attributes": None})
+
+
 WRONG: dict[str, tuple[Any, type[ScimError], str]] = {
     "nothing": ([], InvalidValue, "neither a Schema nor a ResourceType"),
     "text": ("x", InvalidValue, "send a Schema"),
     "element": ([5], InvalidValue, "JSON object"),
     "neither": ({"id": BADGE}, InvalidValue, "neither"),
     "message": ({"schemas": [CORE_USER], "attributes": []}, InvalidValue, "neither"),
+    "schemas-number": (schema(attribute("a"), schemas=5), InvalidValue, "neither"),
+    "schemas-text": (schema(attribute("a"), schemas=LIST), InvalidValue, "neither"),
+    "null-attribute": (schema(None), InvalidValue, "name of an attribute"),  # type: ignore[arg-type]
     "no-urn": (schema(attribute("a"), urn="Badge"), InvalidValue, "URN"),
     "http": (schema(attribute("a"), urn="http://contoso.example/Badge"), InvalidValue, "URN"),
     "upper-urn": (schema(attribute("a"), urn="URN:contoso:Badge"), InvalidValue, "URN"),
