@@ -209,12 +209,12 @@ async def or_failure(answer: Awaitable[_Answer]) -> _Answer | Response[bytes]:
     try:
         return await answer
     except (NoSuchSubject, NoSuchRun, received.NoSuchRequest) as error:
-        return _failed(404, str(error))
+        return failed(404, str(error))
     except ScimError as error:
-        return _failed(error.status, error.detail, error.headers)
+        return failed(error.status, error.detail, error.headers)
     except Unreachable as error:
         unavailable = Unavailable(2, str(error))
-        return _failed(503, unavailable.detail, unavailable.headers)
+        return failed(503, unavailable.detail, unavailable.headers)
 
 
 async def calling(request: Asked, slug: str) -> Caller:
@@ -233,7 +233,8 @@ async def in_thread(request: Asked, caller: Caller, work: Work, *, answer_s: flo
     return await service.within(lambda: work(service, caller), answer_s)
 
 
-def _failed(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response[bytes]:
+def failed(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response[bytes]:
+    """Return a refusal as everything below /api says it."""
     return Response(_encode({"error": sentence}), status_code=status, headers=headers, media_type=MediaType.JSON)
 
 

@@ -82,13 +82,13 @@ class TokenEndpoint:
             asked = read_request(slug, request.headers.get("authorization"), form)
             granted, scopes = await self._grant(self._address(request), asked)
         except OAuthError as error:
-            return _failed(error.status, error.code, str(error), _CHALLENGE if error.status == 401 else {})
+            return failed(error.status, error.code, str(error), _CHALLENGE if error.status == 401 else {})
         except TooManyRequests as error:
-            return _failed(429, _TRY_AGAIN, "too many attempts, try again later", error.headers)
+            return failed(429, _TRY_AGAIN, "too many attempts, try again later", error.headers)
         except (DatabaseError, TimeoutError) as error:
             if not isinstance(error, (DatabaseUnreachable, TimeoutError)) and not is_passing(error):
                 raise
-            return _failed(503, _TRY_AGAIN, "the database cannot be reached", {"Retry-After": str(_RETRY_AFTER_S)})
+            return failed(503, _TRY_AGAIN, "the database cannot be reached", {"Retry-After": str(_RETRY_AFTER_S)})
         body: dict[str, object] = {
             "access_token": granted.secret,
             "token_type": "Bearer",
@@ -194,7 +194,8 @@ def network(address: str) -> str:
     return known.exploded[:19] if isinstance(known, IPv6Address) and known.ipv4_mapped is None else address
 
 
-def _failed(status: int, code: str, sentence: str, headers: Mapping[str, str]) -> Response[bytes]:
+def failed(status: int, code: str, sentence: str, headers: Mapping[str, str]) -> Response[bytes]:
+    """Return a refusal as RFC 6749 §5.2 shapes it. code: its `error`."""
     return _json(status, {"error": code, "error_description": sentence}, headers)
 
 

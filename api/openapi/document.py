@@ -3,7 +3,7 @@
 from functools import cache
 
 import msgspec
-from litestar import MediaType, get
+from litestar import HttpMethod, MediaType, route
 from litestar.handlers import HTTPRouteHandler
 
 from api.openapi.audit import audit_paths
@@ -28,9 +28,9 @@ def schema_endpoint(public_url: str) -> HTTPRouteHandler:
     def encoded() -> bytes:
         return msgspec.json.encode(document(public_url))
 
-    @get("/schema", media_type=MediaType.JSON)
+    @route("/schema", http_method=[HttpMethod.GET, HttpMethod.HEAD], media_type=MediaType.JSON)
     async def schema() -> bytes:
-        """Return the document: it says nothing of any tenant, so it needs no token."""
+        """Return the document: it says nothing of any tenant, so it needs no token. The server drops HEAD's body."""
         return encoded()
 
     return schema

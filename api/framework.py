@@ -1,0 +1,31 @@
+"""What Litestar refuses by itself, in the words of the endpoints beside it: no such path, method, or room for a body.
+
+SCIM is answered in front of it, and has refusals of its own.
+"""
+
+from typing import Any
+
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
+from api import audit, oauth
+
+# Ours, because Litestar's name its exceptions or repeat what was sent; for other statuses they have to do.
+_SENTENCES = {
+    404: "there is nothing at this path",
+    405: "the method is not possible here; the header Allow tells which are",
+    413: "the body is larger than this endpoint takes",
+    500: "an internal error; the operator finds it in the log",
+}
+
+
+def refusal(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Answer an error that no handler caught: as RFC 6749 §5.2 shapes it below /oauth, else JSON with one sentence."""
+    status, headers, sentence = 500, dict[str, str](), _SENTENCES[500]
+    if isinstance(error, HTTPException):
+        status, headers = error.status_code, dict(error.headers or {})
+        sentence = _SENTENCES.get(status, error.detail)
+    if request.scope["path"].split("/")[1:2] == ["oauth"]:
+        code = "invalid_request" if status < 500 else "server_error"
+        return oauth.failed(status, code, sentence, headers)
+    return audit.failed(status, sentence, headers)
