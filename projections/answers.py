@@ -125,7 +125,7 @@ def history(reader: Reader, asked: str, *, count: int = HISTORY_COUNT, before: i
     size, candidates = candidates_for(reader, asked)
     count = min(max(count, 1), HISTORY_COUNT_MAX)
     until = size if before is None else min(size, before)
-    return History(asked, size, [_told(reader, candidate, count, until, size) for candidate in candidates])
+    return History(asked, size, [told_of(reader, candidate, count, until, size) for candidate in candidates])
 
 
 def as_of(reader: Reader, asked: str, moment: datetime | int | None) -> AsOf:
@@ -238,7 +238,8 @@ def _is_resources(entry: Entry) -> bool:
     return not entry.stream.startswith(_NO_RESOURCES)
 
 
-def _told(reader: Reader, candidate: Candidate, count: int, before: int, size: int) -> Told:
+def told_of(reader: Reader, candidate: Candidate, count: int, before: int, size: int) -> Told:
+    """Return the newest entries about one resource before a position, in order, told as of a size of the ledger."""
     entries = _newest(reader, candidate, count + _LOOKED_BACK, before)
     firsts = {first_position(entry) for entry in entries} - {entry.position for entry in entries}
     named = {p for _, _, *ends in _names_of(reader, [candidate.id]) for p in ends if p is not None and p < size}

@@ -6,11 +6,30 @@ from typing import Any
 import msgspec
 
 from domain.errors import InvalidValue
+from ledger.reader import ELSEWHERE
 from ledger.tenants import OPERATOR
-from projections.answers import Told, history
-from projections.reports.frame import AN_OPERATOR, Figure, Parameter, Report, Row, Rows, Scope
+from projections.answers import Told, candidates_for, told_of
+from projections.reports.frame import AN_OPERATOR, PAGE, Figure, Parameter, Report, Row, Rows, Scope
 from projections.story import Change
-from projections.subjects import NoSuchSubject
+from projections.subjects import Candidate, NoSuchSubject
+
+# Own, and of other streams: a group's, or a request's that changed nothing. Those have versions too, of their own.
+_ABOUT = f"""
+select position, true as own
+  from entries
+ where tenant_id = %(tenant)s
+   and stream = %(stream)s
+   and position <= %(last)s
+ union all
+select position, false
+  from entries
+ where tenant_id = %(tenant)s
+   and subject_id = %(id)s::uuid
+   and {ELSEWHERE}
+   and stream <> %(stream)s
+   and position <= %(last)s
+ order by position
+"""  # noqa: S608  # A condition of ours.
 
 
 def begin(scope: Scope) -> Rows:
@@ -18,30 +37,40 @@ def begin(scope: Scope) -> Rows:
     given = scope.given("subject")
     if not given or not given[0].strip() or len(given[0]) > 1_024 or "\0" in given[0]:
         raise InvalidValue("say whom you mean: subject is a userName, externalId or id")
-    told = [each for each in history(scope.reader, given[0]).histories if each.resource == "users"]
-    if not told:
+    _, candidates = candidates_for(scope.reader, given[0])
+    meant = [each for each in candidates if each.resource == "users"]
+    if not meant:
         raise NoSuchSubject(scope.reader.tenant, given[0])
-    ids = [each.id for each in told]
+    ids = [each.id for each in meant]
     scope.recorded["subject"] = ids[:1]  # By the id: the report's entry outlives an erasure.
     scope.filters.append(f"only what is about {', '.join(ids)}")
-    return _rows(scope, told)
+    return _rows(scope, meant)
 
 
-def _rows(scope: Scope, histories: list[Told]) -> Rows:
+def _rows(scope: Scope, meant: list[Candidate]) -> Rows:
     figures = []
-    for told in histories:
+    for candidate in meant:
+        about = scope.rows(_ABOUT, stream=candidate.stream, id=candidate.id)
+        own = {position for position, is_own in about if is_own}
         versions = []
-        for change in told.changes:
+        for told, change in _changes(scope, candidate, [position for position, _ in about]):
             scope.scanned += 1
-            if change.version and not change.group_id:
+            if change.position in own:
                 versions.append(change.version)
-            if scope.first < change.position <= scope.last:
+            if change.position > scope.first:
                 scope.matched += 1
                 yield from _lines(told, change)
-        figures.append(
-            Figure(f"Changes of {told.id} itself", len(versions), versions == list(range(1, len(versions) + 1)))
-        )
+        agrees = versions == list(range(1, len(own) + 1))
+        figures.append(Figure(f"Changes of {candidate.id} itself", len(versions), agrees))
     return figures
+
+
+def _changes(scope: Scope, candidate: Candidate, positions: list[int]) -> Iterator[tuple[Told, Change]]:
+    """What happened at the positions, which are in order; page by page, as a history is told."""
+    for begin in range(0, len(positions), PAGE):
+        page = positions[begin : begin + PAGE]
+        told = told_of(scope.reader, candidate, len(page), page[-1] + 1, scope.last + 1)
+        yield from ((told, change) for change in told.changes)
 
 
 def _lines(told: Told, change: Change) -> Iterator[Row]:

@@ -380,6 +380,25 @@ def test_a_history_is_asked_for_by_name_and_recorded_by_id(say: Say, client: Cli
     assert say("report", client.slug, "changes", "--subject", "finance").status == 3
 
 
+def test_a_history_adds_up_with_requests_that_changed_nothing(say: Say, service: Service) -> None:
+    """Repeated, refused, more than a page of a history has, deleted: only the user's own versions have to add up."""
+    client = service.new_tenant()
+    ada = made(client, "/Users", {"schemas": [USER], "userName": "ada"})
+    for number in range(101):
+        changed(client, f"/Users/{ada}", {"op": "replace", "path": "title", "value": str(number)})
+    changed(client, f"/Users/{ada}", {"op": "replace", "path": "title", "value": "100"})
+    assert client.scim.put(f"/Users/{ada}", json={"schemas": [USER]}).status_code == 400
+    assert client.scim.delete(f"/Users/{ada}").status_code == 204
+    last = str(client.api.get("/log", params={"count": 0}).json()["size"] - 1)
+    whole = say("report", client.slug, "changes", "--to", last, "--subject", "ada", "--format", "jsonl")
+    assert (whole.status, whole.err) == (0, "")
+    _, rows, footer = lines_of(whole.out)
+    assert [row["event"] for row in rows[-3:]] == ["RequestUnchanged", "RequestRefused", "UserDeleted"]
+    assert (len(rows), footer["rows_scanned"], footer["figures"][0]["value"]) == (105, 105, 103)
+    part = say("report", client.slug, "changes", "--from", "4", "--to", "6", "--subject", "ada", "--format", "jsonl")
+    assert part.status == 0 and lines_of(part.out)[1] == rows[3:5]
+
+
 @pytest.mark.parametrize("name", [name for name in REPORTS if name != "changes"])
 def test_every_report_can_be_made_of_a_small_ledger(client: Client, name: str) -> None:
     """And of one in which nothing happened yet; all of them add up."""

@@ -191,6 +191,10 @@ def test_one_users_history_and_all_groups_changes_are_complete(reader: Reader, s
     mine = listed(reader, "changes", subject=user_id)
     assert not mine.contradictions and mine.rows[0]["event"] == "UserCreated"
     assert any(row["attribute"] == "userName" and row["before"] for row in mine.rows)
+    (refused, *_) = simulated.truth.of_kind("name_taken")
+    theirs = listed(reader, "changes", subject=refused.all("change")[0].subject_id)
+    assert not theirs.contradictions
+    assert "RequestRefused" in {row["event"] for row in theirs.rows}
     events = simulated.truth.counts[-1].events
     groups = listed(reader, "group-changes")
     assert not groups.contradictions
