@@ -1,4 +1,4 @@
-"""Everything that happened to one user."""
+"""Everything that happened to one user, or to one resource of a type that the tenant declared."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -38,7 +38,7 @@ def begin(scope: Scope) -> Rows:
     if not given or not given[0].strip() or len(given[0]) > 1_024 or "\0" in given[0]:
         raise InvalidValue("say whom you mean: subject is a userName, externalId or id")
     _, candidates = candidates_for(scope.reader, given[0])
-    meant = [each for each in candidates if each.resource == "users"]
+    meant = [each for each in candidates if each.resource != "groups"]  # These have a report of their own.
     if not meant:
         raise NoSuchSubject(scope.reader.tenant, given[0])
     ids = [each.id for each in meant]
@@ -99,8 +99,9 @@ def _text(value: Any) -> str | None:
 CHANGES = Report(
     "changes",
     1,
-    "Change history of one user",
-    "What happened to one user, old value and new, through which request, by whom; and which groups came and went.",
+    "Change history of one user, or of one resource of a tenant's own type",
+    "What happened to one user, old value and new, through which request, by whom; and which groups came and went. "
+    "Of a resource of a tenant's own type likewise.",
     (
         "position", "at", "id", "event", "attribute", "before", "after", "group", "explicit", "erased", "request_id",
         "by", "token_id", "address", "method", "path", "status", "activity_id",

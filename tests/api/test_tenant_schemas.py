@@ -1,5 +1,6 @@
 """A tenant's own schemas and resource types over HTTP: declared, served, asked about, and nobody else's business."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -566,6 +567,23 @@ def test_a_device_lives_as_a_user_does(contoso: Speaker) -> None:
     assert {record["resource_type"] for record in records} == {"Device"}
     assert [record["action"] for record in reversed(records)][:2] == ["create", "disable"]
     assert {"failure", "success"} <= {record["status"] for record in records}
+
+
+def test_a_report_tells_the_changes_of_a_device(contoso: Speaker) -> None:
+    """By id, externalId and displayName, also when it is gone and a request of its changed nothing."""
+    external, name = fresh("ext"), fresh("Loom")
+    made = device(contoso, externalId=external, displayName=name)
+    for _ in range(2):
+        contoso.patch(made, op("replace", "ports", [22]))
+    contoso.delete(made)
+    for subject in (made["id"], external, name):
+        asked = {"subject": subject, "format": "jsonl"}
+        answer = contoso.audit.get("/reports/changes", params=asked)
+        assert answer.status_code == 200, answer.text
+        _, *rows, last = map(json.loads, answer.text.splitlines())
+        assert {row["id"] for row in rows} == {made["id"]}
+        assert [row["event"] for row in rows][-3:] == ["AttributeChanged", "RequestUnchanged", "ResourceDeleted"]
+        assert last["footer"]["reconciled"], last
 
 
 def test_devices_are_listed_filtered_and_searched(contoso: Speaker) -> None:
