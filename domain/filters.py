@@ -49,17 +49,24 @@ Resolve = Callable[[str], Place | None]
 def parse_filter(text: str, resource_types: tuple[ResourceType, ...]) -> Filter:
     """Read a filter that is asked of resources of these types.
 
-    An attribute that only some of the types define has no value in the others; one that none defines is an
-    error (FI-31, FI-32). Raises InvalidFilter, and nothing else, for whatever text.
+    An attribute that only some of the types define has no value in the others, and so has one that they define in
+    another way than the filter needs it; an error is what fits none of them (FI-31, FI-32). Raises InvalidFilter, and
+    nothing else, for whatever text.
     """
     if len(text) > FILTER_CHARACTERS_MAX:
         raise InvalidFilter(f"the filter is longer than {FILTER_CHARACTERS_MAX} characters")
     if len(resource_types) == 1 and (matching := _matching(text, resource_types[0])) is not None:
         return Filter(((resource_types[0], matching),))
-    parsers = [_Parser(text, resource_type.places.get) for resource_type in resource_types]
+    alone = len(resource_types) == 1
+    parsers = [_Parser(text, resource_type.places.get, alone=alone) for resource_type in resource_types]
     expressions = tuple(
         (resource_type, parser.whole()) for resource_type, parser in zip(resource_types, parsers, strict=True)
     )
+    fitting = set[int]().union(*(parser.fitting for parser in parsers))
+    for parser in parsers:
+        for at, misfit in parser.misfits.items():
+            if at not in fitting:
+                raise misfit
     unknown = set.intersection(*(parser.unknown for parser in parsers))
     if unknown:
         raise InvalidFilter(f"no attribute is called {min(unknown)[:80]!r}")
@@ -84,7 +91,7 @@ def parse_value_filter(text: str, start: int, place: Place) -> tuple[Expression,
 
     Returns the expression and where the text goes on after the closing bracket. Raises InvalidFilter.
     """
-    parser = _Parser(text, _none)
+    parser = _Parser(text, _none, alone=True)
     parser.at = start
     expression = parser.within(place)
     return expression, parser.at
@@ -95,17 +102,24 @@ def _none(_: str) -> Place | None:
 
 
 class _Parser:
-    """One pass over the text; `at` is the next character. Recursive descent, bounded by DEPTH_MAX."""
+    """One pass over the text; `at` is the next character. Recursive descent, bounded by DEPTH_MAX.
 
-    __slots__ = ("at", "depth", "resolve", "terms", "text", "unknown")
+    alone: no other type is asked, so that what does not fit this one is refused at once. fitting, misfits: by where
+    they stand, terms that can be asked of the type, and why others cannot.
+    """
 
-    def __init__(self, text: str, resolve: Resolve) -> None:
+    __slots__ = ("alone", "at", "depth", "fitting", "misfits", "resolve", "terms", "text", "unknown")
+
+    def __init__(self, text: str, resolve: Resolve, *, alone: bool) -> None:
         self.text = text
         self.resolve = resolve
+        self.alone = alone
         self.at = 0
         self.depth = 0
         self.terms = 0
         self.unknown: set[str] = set()
+        self.fitting: set[int] = set()
+        self.misfits: dict[int, InvalidFilter] = {}
 
     def refuse(self, wanted: str) -> InvalidFilter:
         return InvalidFilter(f"the filter needs {wanted} at character {self.at + 1}")
@@ -204,8 +218,9 @@ class _Parser:
     def value_path(self, name: str, parent: Place | None) -> Expression:
         if parent is not None:
             raise self.refuse("no second bracket")
+        at = self.at
         self.at += 1
-        place = self.place(name, None)
+        place = self.complex_place(name, at)
         if place is None:  # Another resource type may know it: read over it (FI-32).
             self.at = _closing_bracket(self.text, self.at)
             if self.text.startswith(".", self.at):
@@ -220,10 +235,28 @@ class _Parser:
         terms = inner.terms if isinstance(inner, And) else (inner,)
         return Within(place, And((*terms, behind)))
 
+    def complex_place(self, name: str, at: int) -> Place | None:
+        """The place before a bracket; None, and noted, when nothing has that name or its values have no parts."""
+        place = self.place(name, None)
+        if place is None:
+            return None
+        try:
+            _bracketed(place)
+        except InvalidFilter as misfit:
+            self.misfitting(at, misfit)
+            return None
+        self.fitting.add(at)
+        return place
+
+    def misfitting(self, at: int, misfit: InvalidFilter) -> None:
+        """Note that what stands there cannot be asked of this type; refuse it when no other is asked."""
+        if self.alone:
+            raise misfit
+        self.misfits[at] = misfit
+
     def within(self, place: Place) -> Expression:
         """The inside of brackets behind `place`, and the closing bracket."""
-        if place.leaf.type != "complex":
-            raise InvalidFilter(f"{place.path} has no sub-attributes to filter by")
+        _bracketed(place)
         expression = self.disjunction(place)
         if not self.text.startswith("]", self.at):
             raise self.refuse("`]`")
@@ -242,21 +275,25 @@ class _Parser:
 
     def asserted(self, name: str, parent: Place | None) -> Expression:
         """`pr`, or operator and literal, behind an attribute name."""
-        word = _WORD.match(self.text, self.at)
+        at = self.at
+        word = _WORD.match(self.text, at)
         operator = word.group().lower() if word else ""
-        if operator == "pr":
-            self.at += 2
-            place = self.place(name, parent)
-            return Constant(False) if place is None else Present(_readable(place))
-        if operator not in OPERATORS:
+        if operator != "pr" and operator not in OPERATORS:
             raise self.refuse("one of the operators " + ", ".join(sorted((*OPERATORS, "pr"))))
         self.at += 2
-        self.skip()
-        literal = self.literal()
-        place = self.place(name, parent)
-        if place is None:
-            return Constant((operator == "eq") == (literal is None) and operator in EQUALITY)
-        return _comparison(_readable(place), operator, literal)
+        literal = None
+        if operator != "pr":
+            self.skip()
+            literal = self.literal()
+        try:
+            place = self.place(name, parent)
+            if place is not None:
+                asked = _asked(_readable(place), operator, literal)
+                self.fitting.add(at)
+                return asked
+        except InvalidFilter as misfit:
+            self.misfitting(at, misfit)
+        return _without_value(operator, literal)
 
     def literal(self) -> Literal:
         text, at = self.text, self.at
@@ -321,6 +358,21 @@ def _readable(place: Place) -> Place:
     if place.leaf.returned == "never" or place.attribute.returned == "never":
         raise InvalidFilter(f"{place.path} cannot be filtered by")
     return place
+
+
+def _bracketed(place: Place) -> None:
+    """Raise InvalidFilter for a place whose values have no parts."""
+    if place.leaf.type != "complex":
+        raise InvalidFilter(f"{place.path} has no sub-attributes to filter by")
+
+
+def _asked(place: Place, operator: str, literal: Literal) -> Expression:
+    return Present(place) if operator == "pr" else _comparison(place, operator, literal)
+
+
+def _without_value(operator: str, literal: Literal) -> Constant:
+    """What is asked of a place that has no value."""
+    return Constant((operator == "eq") == (literal is None) and operator in EQUALITY)
 
 
 def _comparison(place: Place, operator: str, literal: Literal) -> Comparison:

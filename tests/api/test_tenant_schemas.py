@@ -618,6 +618,44 @@ def test_devices_are_listed_filtered_and_searched(contoso: Speaker) -> None:
     refused(contoso.get("/Devices" + eq("userName", "x")), 400, "invalidFilter")
 
 
+def test_a_type_that_cannot_be_asked_has_no_value_there(service: Any) -> None:
+    """FI-32: over several types a filter need fit only some; asked of one type, or fitting none, it is refused."""
+    speaker, lease = Speaker(service), "urn:contoso:scim:schemas:core:Lease:1.0"
+    attributes: list[Json] = [
+        {"name": "displayName", "type": "integer"},
+        {"name": "nickName", "returned": "never", "mutability": "writeOnly"},
+        {"name": "emails"},
+    ]
+    kind = {"schemas": [RESOURCE_TYPE], "name": "Lease", "endpoint": "/Leases", "schema": lease}
+    Admin(speaker).declare([{"schemas": [SCHEMA], "id": lease, "attributes": attributes}, kind])
+    wait_for(speaker, lease)
+    five = speaker.user(displayName="Five", nickName="V", emails=[{"value": "v@x", "type": "work"}])["id"]
+    group = speaker.group("Five")["id"]
+    number = speaker.post("/Leases", {"schemas": [lease], "displayName": 5, "nickName": "V", "emails": "v@x"})["id"]
+    search = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"]}
+    for asked, expected in (
+        ('displayName eq "Five"', [five, group]),
+        ("displayName eq 5", [number]),
+        ('displayName eq "Five" or displayName eq 5', [five, group, number]),
+        (f'displayName ne "Five" and id eq "{number}"', [number]),
+        ("displayName gt 4", [number]),
+        ("nickName pr", [five]),
+        ('nickName eq "V"', [five]),
+        ('emails[type eq "work"]', [five]),
+        ('emails[type eq "work"].value sw "v"', [five]),
+        ('emails eq "v@x"', [five, number]),
+    ):
+        assert [each["id"] for each in speaker.found("", where(asked))] == expected, asked
+        posted = speaker.send("POST", "/.search", search | {"filter": asked}).json()
+        assert [each["id"] for each in list_of(posted)] == expected, asked
+    for place, asked in (
+        ("", "displayName eq true"), ("", "userName eq 5"), ("", "displayName[value pr]"), ("", 'emails[kind eq "x"]'),
+        ("", 'displayName eq "Five" and'), ("/Users", "displayName eq 5"), ("/Leases", 'displayName eq "Five"'),
+        ("/Leases", "nickName pr"), ("/Leases", 'emails[type eq "work"]'),
+    ):  # fmt: skip
+        refused(speaker.get(f"{place}/{where(asked)}" if not place else place + where(asked)), 400, "invalidFilter")
+
+
 def test_a_device_is_no_user(contoso: Speaker) -> None:
     """Each type is bound to its endpoint, also where an id, an externalId or a member is asked for."""
     external = fresh("both")
