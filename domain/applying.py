@@ -75,9 +75,9 @@ def apply_patch(patch: Patch, resource: JsonObject) -> Patched:
     """Apply every step, in order, each to the result of the one before; all or nothing (PA-05, PA-06).
 
     Raises NoTarget when a filter matches nothing that could be changed, Mutability when a stored immutable
-    value would change, InvalidValue when values cannot all be kept or something required would be gone. What
-    was required and missing before may stay so: who disables somebody need not first fill in what a later
-    revision of a schema wants.
+    value would change or a removal takes what is required, InvalidValue when values cannot all be kept or something
+    required would be gone otherwise. What was required and missing before may stay so: who disables somebody need
+    not first fill in what a later revision of a schema wants.
     """
     reader = Reader(patch.profile)
     state = dict(resource)
@@ -86,11 +86,18 @@ def apply_patch(patch: Patch, resource: JsonObject) -> Patched:
     check_immutable(resource, state, patch.resource_type)
     lacking = missing(state, patch.resource_type)
     if lacking and (gone := [path for path in lacking if path not in missing(resource, patch.resource_type)]):
-        raise InvalidValue(f"{gone[0]} is required")
+        refusal = Mutability if any(_takes_from(step, gone[0]) for step in patch.steps) else InvalidValue
+        raise refusal(f"{gone[0]} is required")
     quirks = patch.quirks
     if reader.quirks:
         quirks = tuple(dict.fromkeys((*quirks, *reader.quirks)))
     return Patched(state, patch.received, patch.members, quirks)
+
+
+def _takes_from(step: Step, required: str) -> bool:
+    """Whether a step removes something required, or of it (PA-14). required: its path."""
+    path = step.path.name if step.path.place is None else step.path.place.path
+    return step.op == "remove" and (path == required or path.startswith((f"{required}.", f"{required}:")))
 
 
 def _apply(step: Step, state: JsonObject, reader: Reader) -> None:

@@ -206,7 +206,8 @@ class _Reading:
         assert schema is not None, "a path has a place or an extension"
         if op == "remove" or value is None:
             if (schema, True) in self.resource_type.extensions:
-                raise Mutability(f"{schema.id} is required")
+                refusal = Mutability if op == "remove" else InvalidValue
+                raise refusal(f"{schema.id} is required")
             self.steps.append(Step("remove", path))
             return
         if type(value) is not dict:
@@ -222,7 +223,7 @@ class _Reading:
         place = path.place
         assert place is not None, "an extension is removed elsewhere"
         attribute = place.attribute
-        if place.leaf.required and path.expression is None:
+        if place.leaf.required and not self.takes_elements(path):
             raise Mutability(f"{place.path} is required")
         whole = path.expression is None and place.sub is None
         if not (whole and attribute.multi_valued) or value is _ABSENT or value is None:
@@ -230,6 +231,14 @@ class _Reading:
             return
         self.reader.quirk(profiles.MEMBERS_BY_VALUE)
         self.steps.append(Step("remove", path, self.selection(attribute, value)))
+
+    def takes_elements(self, path: Path) -> bool:
+        """Whether a `remove` with a filter is about whole elements; in lenient also by way of `value` (DEC-10)."""
+        place = path.place
+        if place is None or path.expression is None:
+            return False
+        by_value = self.reader.profile.drops_valueless and place.sub is place.attribute.value
+        return place.sub is None or by_value
 
     def selection(self, attribute: Attribute, value: Any) -> list[Any]:
         """The elements that `remove` with a value names (RX-05)."""

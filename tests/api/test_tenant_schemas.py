@@ -519,6 +519,28 @@ def test_a_required_extension_is_asked_for(service: Any) -> None:
     refused(speaker.patch(user, op("remove", f"{BADGE}:code")), 400, "mutability")
 
 
+def test_what_is_required_is_neither_removed_nor_emptied(service: Any) -> None:
+    """PA-14, PD-04, PD-05: to remove it is 400 mutability, to put nothing in its place 400 invalidValue."""
+    speaker, strict = Speaker(service), Speaker(service, profile="strict")
+    parts = [{"name": "value"}, {"name": "must", "required": True}]
+    things = {"name": "things", "type": "complex", "multiValued": True, "required": True, "subAttributes": parts}
+    for each in (speaker, strict):
+        Admin(each).declare({"schemas": [SCHEMA], "id": BADGE, "attributes": [things]}, extends="User", required="true")
+        wait_for(each, BADGE)
+        held = [{"value": "t1", "must": "a"}, {"value": "t2", "must": "b"}]
+        user = each.user(schemas=[USER, BADGE], **{BADGE: {"things": held}})
+        one = f'{BADGE}:things[value eq "t1"]'
+        for wrong, kind in (
+            (op("remove", f"{one}.must"), "mutability"), (op("replace", f"{one}.must", None), "invalidValue"),
+            (op("replace", f"{one}.must", ""), "invalidValue"), (op("remove", BADGE), "mutability"),
+            (op("remove", f"{BADGE}:things[must pr]"), "mutability"), (op("remove", f"{BADGE}:things"), "mutability"),
+            (op("replace", BADGE, None), "invalidValue"), (op("replace", None, {BADGE: None}), "invalidValue"),
+            (op("add", BADGE, None), "invalidValue"),
+        ):  # fmt: skip
+            refused(each.patch(user, wrong), 400, kind)
+        assert each.patch(user, op("remove", one)).json()[BADGE]["things"] == held[1:]
+
+
 # --- a resource type of the tenant's own
 
 

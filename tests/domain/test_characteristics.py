@@ -10,7 +10,7 @@ from domain.applying import apply_patch
 from domain.attributes import Attribute, ResourceType, Schema
 from domain.errors import InvalidValue, Mutability
 from domain.patches import read_patch
-from domain.profiles import Profile
+from domain.profiles import LENIENT, STRICT, Profile
 from domain.resources import read_resource
 from domain.schemas import CORE_USER, ENTERPRISE_USER_SCHEMA, GROUP_SCHEMA, USER, USER_SCHEMA
 from domain.users import User
@@ -23,6 +23,12 @@ BADGE = Schema(
         Attribute(name="number", mutability="immutable"),
         Attribute(name="level", type="integer"),
         Attribute(name="weight", type="decimal"),
+        Attribute(
+            name="locks",
+            type="complex",
+            multi_valued=True,
+            sub_attributes=(Attribute(name="value", required=True), Attribute(name="type")),
+        ),
     ),
 )
 OWN = ResourceType("User", "/Users", "", USER_SCHEMA, ((BADGE, False),), USER.common)
@@ -65,6 +71,16 @@ def test_what_is_immutable_is_said_once(profile: Profile) -> None:
         read_patch({"Operations": [{"op": "add", "path": path, "value": "2"}]}, OWN, profile), bare.resource
     )
     assert added.resource[BADGE.id] == {"number": "2"}
+
+
+def test_an_element_goes_with_its_required_value_where_the_client_is_known_to_mean_it() -> None:
+    """DEC-10 before PD-04: what Entra sends to remove an element, lenient reads so also where `value` is required."""
+    removal = {"op": "remove", "path": f'{BADGE.id}:locks[type eq "gate"].value'}
+    resource = posted(LENIENT, locks=[{"value": "1", "type": "door"}, {"value": "2", "type": "gate"}]).resource
+    patched = apply_patch(read_patch({"Operations": [removal]}, OWN, LENIENT), resource)
+    assert patched.resource[BADGE.id]["locks"] == [{"value": "1", "type": "door"}]
+    with pytest.raises(Mutability):
+        read_patch({"Operations": [removal]}, OWN, STRICT)
 
 
 def test_complex_attributes_are_one_level_deep() -> None:
