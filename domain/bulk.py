@@ -239,7 +239,9 @@ class References:
         }
 
     def _member(self, name: str, value: Any, resource_type: ResourceType) -> Any:
-        """Replace within what stands below an attribute's name, however that is qualified, or an extension's URI."""
+        """Replace within what stands below an attribute's name, however that is qualified, or a schema's URI."""
+        if type(value) is dict and name.lower() == resource_type.schema.id.lower():
+            return self._body(value, resource_type)
         schema = resource_type.containers.get(name.lower())
         if schema is not None:
             if type(value) is not dict:

@@ -118,10 +118,13 @@ class _Reading:
             raise NoTarget("remove needs a path") if op == "remove" else InvalidPath("the path is empty")
         try:
             path = parse_path(text, self.resource_type)
-        except UnknownAttribute:
-            if not self.reader.profile.ignores_unknown:
+        except InvalidPath as error:
+            if self.opens_core(op, text, value):
+                self.without_path(op, {text: value})
+            elif isinstance(error, UnknownAttribute) and self.reader.profile.ignores_unknown:
+                self.reader.unknown(text)
+            else:
                 raise
-            self.reader.unknown(text)
             return
         self.show(op, path)
         if op != "remove" and value is _ABSENT:
@@ -130,13 +133,18 @@ class _Reading:
             raise InvalidValue("add takes no null")
         self.step(op, path, value)
 
+    def opens_core(self, op: str, text: str, value: Any) -> bool:
+        """Whether the path is the core schema's own URI, and what stands below it is to be read (RX-03)."""
+        named = self.reader.profile.opens_core and text.lower() == self.resource_type.schema.id.lower()
+        return named and op != "remove" and type(value) is dict
+
     def without_path(self, op: str, value: Any) -> None:
         """Every key of the value is a path (PT-01, RX-03); what we assigned ourselves is ignored (PD-02)."""
         if op == "remove":
             raise NoTarget("remove needs a path")
         if type(value) is not dict:
             raise InvalidValue(f"{op} without path takes an object")
-        for key, part in value.items():
+        for key, part in self.reader.opened(value, self.resource_type.schema.id).items():
             path = self.key(key)
             if path is None:
                 continue

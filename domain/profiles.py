@@ -17,6 +17,8 @@ class Profile(Struct, frozen=True):
     validator need; otherwise 400 noTarget as the RFC says (DEC-18).
     drops_valueless: an element that lost its `value` is dropped, which is what Entra means; otherwise it
     stays with what is left of it (DEC-10).
+    opens_core: what stands below the core schema's own URI, as an extension's attributes do, is read as if it stood at
+    the top; otherwise that URI is an unknown attribute.
     reads_manager_id: `managerId` in a reference is its `value`; a tenant's setting (RX-15).
     """
 
@@ -25,13 +27,18 @@ class Profile(Struct, frozen=True):
     keeps_first_primary: bool
     replace_creates: bool
     drops_valueless: bool
+    opens_core: bool
     reads_manager_id: bool = False
 
 
-LENIENT = Profile("lenient", ignores_unknown=True, keeps_first_primary=True, replace_creates=True, drops_valueless=True)
+LENIENT = Profile(
+    "lenient", ignores_unknown=True, keeps_first_primary=True, replace_creates=True, drops_valueless=True,
+    opens_core=True,
+)  # fmt: skip
 STRICT = Profile(
-    "strict", ignores_unknown=False, keeps_first_primary=False, replace_creates=False, drops_valueless=False
-)
+    "strict", ignores_unknown=False, keeps_first_primary=False, replace_creates=False, drops_valueless=False,
+    opens_core=False,
+)  # fmt: skip
 PROFILES = {profile.name: profile for profile in (LENIENT, STRICT)}
 
 
@@ -51,6 +58,7 @@ OPERATION_CASE = "operation_case"
 BOOLEAN_STRINGS = "boolean_strings"
 DOTTED_KEYS = "dotted_keys"
 FILTER_KEYS = "filter_keys"
+CORE_CONTAINER = "core_container"
 MEMBERS_BY_VALUE = "members_by_value"
 ELEMENT_FROM_FILTER = "element_from_filter"
 BARE_REFERENCE = "bare_reference"
@@ -88,6 +96,13 @@ QUIRKS = {
             "`name.givenName` or a qualified name as key of a value without path: the key is read as a path",
         ),
         Quirk(FILTER_KEYS, "RX-04", "no capture known", "a path with a filter as such a key: the same rule"),
+        Quirk(
+            CORE_CONTAINER,
+            "RX-03",
+            "no capture known; what extensions look like, 2026-11",
+            "the core schema's URI as a path or key with an object below it: read as if that stood at the top (lenient "
+            "only)",
+        ),
         Quirk(
             MEMBERS_BY_VALUE,
             "RX-05",

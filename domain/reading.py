@@ -48,6 +48,29 @@ class Reader:
         if len(self.ignored) < NAMES_MAX:
             self.ignored[shown] = None
 
+    def opened(self, body: JsonObject, core: str) -> JsonObject:
+        """The body with what stands below the core schema's own URI at the top (RX-03). core: that URI.
+
+        What stands at the top already counts, and the other is noted as ignored.
+        """
+        urn = core.lower()
+        key = next((name for name in body if name.lower() == urn), None) if self.profile.opens_core else None
+        if key is None or type(body[key]) is not dict:
+            return body
+        self.quirk(profiles.CORE_CONTAINER)
+        top = {name.lower() for name in body}
+        opened: JsonObject = {}
+        for name, value in body.items():
+            if name != key:
+                opened[name] = value
+                continue
+            for inner, part in value.items():
+                if inner.lower() in top:
+                    self.unknown(f"{core}:{inner}")
+                else:
+                    opened[inner] = part
+        return opened
+
     def value(self, attribute: Attribute, value: Any) -> Any:
         """The whole value of an attribute; None when that unassigns it."""
         if attribute.multi_valued:

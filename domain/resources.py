@@ -68,6 +68,7 @@ def read_resource(body: JsonObject, resource_type: ResourceType, profile: Profil
     assigned: set[str] = set()
     members: tuple[str, ...] | None = None
     core = resource_type.core
+    body = reader.opened(body, resource_type.schema.id)
     for key, value in body.items():
         attribute = core.get(key.lower())
         if attribute is None:

@@ -10,10 +10,12 @@ from typing import Any
 import msgspec
 
 from domain.errors import ScimError
+from domain.schemas import CORE_GROUP, CORE_USER
 from projections.names import key_of, name_id
 
 _KINDS = {"username": "userName", "externalid": "externalId", "displayname": "displayName"}
 _OPERATIONS_MAX = 100
+_CORES = (CORE_USER.lower(), CORE_GROUP.lower())
 
 
 def names_in(body: bytes) -> list[tuple[str, str]]:
@@ -35,7 +37,7 @@ def sets_active(body: bytes) -> bool:
         return False
     operations = next((read[name] for name in read if name.lower() == "operations"), None)
     if not isinstance(operations, list):
-        return any(name.lower() == "active" for name in read)
+        return any(name.lower() == "active" for name, _ in _members(read))
     return any(_sets_active(each) for each in operations[:_OPERATIONS_MAX])
 
 
@@ -43,8 +45,8 @@ def _sets_active(operation: Any) -> bool:
     told = {name.lower(): value for name, value in operation.items()} if isinstance(operation, dict) else {}
     path, value = told.get("path"), told.get("value")
     if isinstance(path, str):
-        return path.rpartition(":")[2].lower() == "active"
-    return isinstance(value, dict) and any(name.lower() == "active" for name in value)
+        value = {_attribute(path): value}
+    return isinstance(value, dict) and any(name.lower() == "active" for name, _ in _members(value))
 
 
 def name_ids(origin: str, body: bytes) -> list[str]:
@@ -59,7 +61,7 @@ def name_ids(origin: str, body: bytes) -> list[str]:
 
 
 def _names(read: dict[Any, Any]) -> Iterator[tuple[str, str]]:
-    for attribute, value in read.items():
+    for attribute, value in _members(read):
         folded = attribute.lower()
         if folded == "operations" and isinstance(value, list):
             for operation in value[:_OPERATIONS_MAX]:
@@ -74,6 +76,20 @@ def _operation(operation: Any) -> Iterator[tuple[str, str]]:
     told = {name.lower(): value for name, value in operation.items()}
     path, value = told.get("path"), told.get("value")
     if isinstance(path, str):
-        yield from _names({path.rpartition(":")[2]: value})
+        yield from _names({_attribute(path): value})
     elif isinstance(value, dict):
         yield from _names(value)
+
+
+def _attribute(path: str) -> str:
+    """What a path ends in; a core schema's URI alone is the whole."""
+    return path if path.lower() in _CORES else path.rpartition(":")[2]
+
+
+def _members(read: dict[Any, Any]) -> Iterator[tuple[Any, Any]]:
+    """Names and values, also those below a core schema's own URI (RX-03)."""
+    for name, value in read.items():
+        if name.lower() in _CORES and isinstance(value, dict):
+            yield from value.items()
+        else:
+            yield name, value

@@ -608,6 +608,21 @@ def test_a_report_tells_the_changes_of_a_device(contoso: Speaker) -> None:
         assert last["footer"]["reconciled"], last
 
 
+def test_what_stands_below_the_types_own_uri_is_read(contoso: Speaker) -> None:
+    """RX-03 of a tenant's own type and of groups: POST, PUT, and both ways of PATCH."""
+    serial = fresh("SN")
+    made = contoso.post("/Devices", {"schemas": [DEVICE], DEVICE: {"serial": serial, "active": True}})
+    assert made["serial"] == serial
+    put = contoso.put(made, {"schemas": [DEVICE], DEVICE: {"serial": serial, "active": True, "displayName": "Loom"}})
+    assert put["displayName"] == "Loom"
+    assert contoso.patch(made, op("replace", DEVICE, {"active": False})).json()["active"] is False
+    assert contoso.patch(made, op("add", None, {DEVICE.upper(): {"ports": [1]}})).json()["ports"] == [1]
+    user, group = contoso.user(), contoso.group()
+    contoso.patch(group, op("replace", GROUP, {"displayName": "Looms", "members": [{"value": user["id"]}]}))
+    shown = contoso.show(group)
+    assert (shown["displayName"], [each["value"] for each in shown["members"]]) == ("Looms", [user["id"]])
+
+
 def test_devices_are_listed_filtered_and_searched(contoso: Speaker) -> None:
     word = fresh("Rack")
     made = [device(contoso, f"{word}-{n}", displayName=word, ports=[n], active=n > 1) for n in range(3)]

@@ -7,7 +7,7 @@ import pytest
 from domain.bulk import BULK_REQUEST, Operation, References, read_bulk
 from domain.dependencies import Task, created_first, creators, in_order, tasks, with_dependants
 from domain.errors import InvalidSyntax, PayloadTooLarge, ScimError
-from domain.schemas import ENTERPRISE_USER, STANDARD
+from domain.schemas import CORE_GROUP, ENTERPRISE_USER, STANDARD
 
 IDS = {"ana": "id-of-ana", "ben": "id-of-ben", "team": "id-of-team"}
 ENDPOINTS = STANDARD.by_endpoint
@@ -42,6 +42,11 @@ REFERENCES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         "/Users",
         {ENTERPRISE_USER: {"manager": {"value": "bulkId:ana", "displayName": "bulkId:ana"}}},
         {ENTERPRISE_USER: {"manager": {"value": "id-of-ana", "displayName": "bulkId:ana"}}},
+    ),
+    "below the core schema's URI": (
+        "/Groups",
+        {CORE_GROUP: {"members": [{"value": "bulkId:ana"}]}},
+        {CORE_GROUP: {"members": [{"value": "id-of-ana"}]}},
     ),
     "bare manager": (
         "/Users",

@@ -21,7 +21,7 @@ from domain.expressions import Within
 from domain.filters import parse_filter
 from domain.patches import OPERATIONS_MAX, apply_patch, read_patch
 from domain.profiles import LENIENT, QUIRKS, STRICT, Profile
-from domain.schemas import CORE_USER, ENTERPRISE_USER, GROUP, RESOURCE_TYPES, USER
+from domain.schemas import CORE_GROUP, CORE_USER, ENTERPRISE_USER, GROUP, RESOURCE_TYPES, USER
 
 # --- every quirk leaves its name
 
@@ -31,6 +31,7 @@ SEEN: dict[str, tuple[Json, ...] | Json] = {
     "boolean_strings": (op("replace", "active", "FALSE"),),
     "dotted_keys": (op("replace", None, {"name.givenName": "Ada"}),),
     "filter_keys": (op("replace", None, {'emails[type eq "work"].value': "c@x"}),),
+    "core_container": (op("replace", CORE_USER, {"title": "x"}),),
     "members_by_value": (op("remove", "emails", [{"value": "a@x"}]),),
     "element_from_filter": (op("add", 'emails[type eq "other"].value', "c@x"),),
     "bare_reference": (op("add", MANAGER, "m2"),),
@@ -247,6 +248,40 @@ def test_other_managers_are_refused(profile: Profile, value: Any) -> None:
 def test_a_posted_manager_is_an_object_ever_after(profile: Profile, value: Any) -> None:
     reading = posted(user_body(**{ENTERPRISE_USER: {"manager": value}}), profile)
     assert reading.resource[ENTERPRISE_USER] == {"manager": {"value": "m2"}}
+
+
+# --- RX-03: what stands below the core schema's own URI
+
+BELOW = {CORE_USER: {"active": "False", "title": "Inner", ENTERPRISE_USER: {"manager": "m2"}}}
+
+
+@pytest.mark.parametrize("operation", [op("replace", CORE_USER.upper(), BELOW[CORE_USER]), op("Add", None, BELOW)])
+def test_what_stands_below_the_core_uri_stands_at_the_top(operation: Json) -> None:
+    after = patched(BEFORE, operation)
+    assert after == patched(BEFORE, op("replace", None, BELOW[CORE_USER]))
+    assert after["active"] is False and CORE_USER not in after
+    with pytest.raises(ScimError):
+        read_patch(patch_body(operation), USER, STRICT)
+
+
+def test_what_stands_at_the_top_counts() -> None:
+    """In a PATCH as in POST and PUT; the other is noted."""
+    patch = read_patch(patch_body(op("replace", None, {**BELOW, "Title": "Outer"})), USER, LENIENT)
+    assert apply_patch(patch, BEFORE).resource["title"] == "Outer"
+    reading = posted(user_body(title="Outer") | BELOW)
+    assert (reading.resource["title"], reading.resource["active"]) == ("Outer", False)
+    assert reading.ignored == patch.ignored == (f"{CORE_USER}:title",)
+    assert "core_container" in reading.quirks and "active" in reading.assigned
+    with pytest.raises(InvalidSyntax):
+        posted(user_body() | BELOW, STRICT)
+
+
+@pytest.mark.parametrize(
+    "operation", [op("remove", CORE_USER), op("replace", CORE_USER, "x"), op("add", CORE_GROUP, {})]
+)
+def test_what_is_no_object_below_the_core_uri_is_ignored(operation: Json) -> None:
+    patch = read_patch(patch_body(operation), USER, LENIENT)
+    assert (patch.steps, len(patch.ignored)) == ((), 1)
 
 
 # --- RX-08, RX-09, RX-27, DEC-25: filters

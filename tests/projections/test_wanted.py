@@ -5,6 +5,7 @@ import json
 import pytest
 
 from domain.ids import is_id
+from domain.schemas import CORE_USER
 from projections.wanted import name_ids, names_in, sets_active
 
 NAMED = {
@@ -20,6 +21,14 @@ NAMED = {
         [("userName", "ada")],
     ),
     "a PATCH without path": ({"operations": [{"op": "add", "value": {"externalId": "E1"}}]}, [("externalId", "E1")]),
+    "below the core schema's URI": (
+        {CORE_USER: {"userName": "ada"}},
+        [("userName", "ada")],
+    ),
+    "that URI as a path": (
+        {"Operations": [{"op": "add", "path": CORE_USER, "value": {"externalId": "E1"}}]},
+        [("externalId", "E1")],
+    ),
     "another attribute": ({"Operations": [{"op": "replace", "path": "title", "value": "userName"}]}, []),
     "no text": ({"userName": ["ada"], "externalId": None}, []),
     "no operations": ({"Operations": ["x", None, {"path": 1, "value": 2}]}, []),
@@ -54,6 +63,9 @@ def test_a_name_has_an_id_of_its_own_in_each_tenant() -> None:
         ({"active": "perhaps"}, True),
         ({"Operations": [{"op": "replace", "path": "Active", "value": "x"}]}, True),
         ({"Operations": [{"op": "replace", "value": {"active": None}}]}, True),
+        ({CORE_USER: {"active": False}}, True),
+        ({"Operations": [{"op": "replace", "path": CORE_USER, "value": {"active": False}}]}, True),
+        ({"Operations": [{"op": "replace", "path": CORE_USER, "value": {"title": "active"}}]}, False),
         ({"Operations": [{"op": "replace", "path": "title", "value": "active"}]}, False),
         ({"userName": "active"}, False),
     ],
