@@ -6,6 +6,7 @@ AU-01, TLS, is the proxy's in front of the service: README. AU-13, rate limits, 
 import json
 import time
 from base64 import urlsafe_b64decode
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -49,6 +50,16 @@ def test_an_expired_token_is_no_token(lenient: Speaker) -> None:
     response = stranger_asks(lenient, f"Bearer {expired_token(lenient)}")
     refused(response, 401, None)
     assert "invalid_token" in response.headers["www-authenticate"]
+
+
+def test_a_token_is_good_for_its_time_and_no_longer(lenient: Speaker) -> None:
+    """AU-08: nobody has to take it back, and a service that knows it already sees it end."""
+    ends = datetime.now(UTC) + timedelta(seconds=2)
+    bearer = f"Bearer {token_with(lenient, 'scim', expires_at=ends)}"
+    while datetime.now(UTC) < ends - timedelta(seconds=0.5):
+        assert stranger_asks(lenient, bearer).status_code == 200
+    time.sleep(max(0.0, (ends - datetime.now(UTC)).total_seconds()) + 1.0)
+    refused(stranger_asks(lenient, bearer), 401, None)
 
 
 def test_a_revoked_token_ends_within_a_second(lenient: Speaker) -> None:

@@ -570,6 +570,22 @@ def test_u46_the_same_request_twice(entra: Speaker) -> None:
     assert entra.changed(user, *operations) == first
 
 
+def test_a_patch_is_one_request_of_the_ledger_or_none(entra: Speaker) -> None:
+    """EV-12: its changes stand together under one request; refused or repeated, it changes nothing."""
+    user = entra.user(title="Guide")
+    operations = (op("Replace", "displayName", "Ana"), op("Replace", "active", "False"))
+    refused(entra.patch(user, *operations, op("Replace", "userName", "")), 400, "invalidValue")
+    for _ in range(2):
+        assert entra.patch(user, *operations).status_code == 200
+    created, refusal, *changes, unchanged = entra.history(user["id"])
+    assert (created["event"], refusal["event"], unchanged["event"]) == (
+        "UserCreated", "RequestRefused", "RequestUnchanged",
+    )  # fmt: skip
+    assert {change["event"] for change in changes} == {"AttributeChanged", "Deactivated"} and len(changes) == 2
+    assert len({change["request_id"] for change in changes}) == 1
+    assert changes[1]["position"] == changes[0]["position"] + 1
+
+
 @pytest.mark.parametrize("verb", ["move", "copy", "test", "Update", "", None, 5])
 def test_u47_an_unknown_operation(entra: Speaker, verb: Any) -> None:
     """U47: 400 invalidSyntax or invalidValue, nothing changed."""

@@ -43,7 +43,7 @@ def ada(lenient: Speaker) -> Iterator[Person]:
 
 
 def test_me_is_the_user_under_its_permanent_uri(ada: Person, lenient: Speaker) -> None:
-    """ME-02, ME-04: processed directly; Location and meta.location never say /Me; the same answer as by id."""
+    """EP-06, ME-02, ME-04: processed directly; Location and meta.location never say /Me; the same answer as by id."""
     response = ada.send("GET")
     assert response.status_code == 200
     assert response.json() == lenient.show(ada.user)

@@ -82,7 +82,7 @@ def asks(speaker: Speaker, secret: str, path: str = "/Users?count=0", method: st
 def test_a_secret_is_good_for_an_access_token_of_an_hour(
     web: httpx.Client, lenient: Speaker, entra: Registered
 ) -> None:
-    """RFC 6749 §4.4, §5.1; 60 minutes as Entra's checklist asks; both ways of authenticating."""
+    """AU-08; RFC 6749 §4.4, §5.1; 60 minutes as Entra's checklist asks; both ways of authenticating."""
     for response in (posted(web, lenient.slug, entra), basic(web, lenient.slug, entra.client_id, entra.secret)):
         secret = given(response)
         assert response.headers["cache-control"] == "no-store"

@@ -4,6 +4,7 @@ import uuid
 from typing import Any
 
 import pytest
+from bulking import bulk, post
 from issuing import setting, token_with
 from speaking import (
     BODY_BYTES_MAX,
@@ -165,6 +166,25 @@ def test_a_large_group_is_answered_without_its_members(service: Any, either: Spe
         whole = few.send("PUT", url_of(group), group_body(name, *ids))
         assert (whole.status_code, whole.json()) == (200, few.show(group))
         assert {each["value"] for each in whole.json()["members"]} == set(ids)
+
+
+def test_a_member_of_a_large_group_costs_what_a_member_of_a_small_one_does(service: Any) -> None:
+    """GR-08: one entry, and an answer that holds no member; whoever does not want them is not sent them."""
+    speaker = Speaker(service)
+    setting(speaker, "group_answer_members_max", 100)
+    posts = [post("/Users", f"u{n}", user_body(f"{n}@contoso.example")) for n in range(501)]
+    ana, *ids = (result["location"].rpartition("/")[2] for result in bulk(speaker, *posts))
+    small, large = speaker.group("small"), speaker.group("large", *ids)
+    costs = []
+    for group in (small, large):
+        for step in (op("add", "members", [{"value": ana}]), op("remove", f'members[value eq "{ana}"]')):
+            before = speaker.log()["size"]
+            answer = speaker.patch(group, step)
+            costs.append((answer.status_code, speaker.log()["size"] - before))
+    assert costs == [(200, 1), (200, 1), (204, 1), (204, 1)]
+    bare = speaker.get(f"{url_of(large)}?excludedAttributes=members")
+    assert "members" not in bare.json() and len(bare.content) < 1_000
+    assert speaker.member_ids(large) == set(ids)
 
 
 # --- PUT

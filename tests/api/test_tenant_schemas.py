@@ -246,6 +246,31 @@ def test_an_element_is_made_from_its_filter(contoso: Speaker) -> None:
     assert shown[BADGE]["locks"] == [{"type": "door", "value": value}]
 
 
+def test_integers_have_no_fraction(contoso: Speaker) -> None:
+    """RS-27: nor an exponent, which would be one; refused wherever a value can stand."""
+    user = badged(contoso, level=7)
+    made = json.dumps(user_body(schemas=[USER, BADGE], **{BADGE: {"level": "WRONG"}}))
+    changed = json.dumps(patch_body(op("replace", f"{BADGE}:level", "WRONG")))
+    for wrong in ("7.0", "7e0", "7.5", '"7"', "true"):
+        for method, url, body in (("POST", "/Users", made), ("PATCH", f"/Users/{user['id']}", changed)):
+            raw = body.replace('"WRONG"', wrong).encode()
+            refused(contoso.send(method, url, raw), 400, "invalidValue")
+    assert contoso.show(user)[BADGE]["level"] == 7
+    assert type(contoso.show(user)[BADGE]["level"]) is int
+
+
+def test_a_put_repeats_what_is_immutable(contoso: Speaker) -> None:
+    """PU-06: as it is stored, or where nothing is stored for the first time; left out or changed it is refused."""
+    user, name = badged(contoso, costCode="C"), fresh("put")
+    for badge in ({"costCode": "D", "hired": "2024-01-01T00:00:00Z"}, {"hired": "2024-01-01T00:00:00Z"}):
+        put = contoso.put(user, user_body(name, schemas=[USER, BADGE], **{BADGE: badge}))
+        assert put[BADGE] == badge
+    for badge in ({"costCode": "E"}, {"hired": "2025-01-01T00:00:00Z"}, {"hired": None}):
+        wrong = user_body(name, schemas=[USER, BADGE], **{BADGE: badge})
+        refused(contoso.send("PUT", f"/Users/{user['id']}", wrong), 400, "mutability")
+    assert contoso.show(user) == put
+
+
 def test_an_immutable_attribute_is_set_once(contoso: Speaker) -> None:
     user = badged(contoso, hired="2024-01-01T00:00:00Z")
     path = f"{BADGE}:hired"
@@ -257,6 +282,7 @@ def test_an_immutable_attribute_is_set_once(contoso: Speaker) -> None:
 
 
 def test_what_is_returned_on_request_appears_when_named_or_written(contoso: Speaker) -> None:
+    """PJ-09: by id, in lists, and in the answers to POST, PATCH and PUT."""
     user = badged(contoso, hint="blue", costCode="C")
     assert user[BADGE]["hint"] == "blue", "the answer to the write that set it"
     url = f"/Users/{user['id']}"

@@ -102,9 +102,18 @@ WRONG_PATCHES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "read-only": (patch_body(op("replace", "meta.created", "2001-01-01T00:00:00Z")), ("mutability",)),
     "read-only-groups": (patch_body(op("add", "groups", [{"value": "x"}])), ("mutability",)),
     "required": (patch_body(op("remove", "userName")), ("mutability",)),
-    "required-empty": (patch_body(op("replace", "userName", "")), ("invalidValue", "mutability")),
-    "required-null": (patch_body(op("replace", "userName", None)), ("invalidValue", "mutability")),
+    "required-empty": (patch_body(op("replace", "userName", "")), VALUE),
+    "required-null": (patch_body(op("replace", "userName", None)), VALUE),
 }  # fmt: skip
+
+
+def test_other_members_of_an_operation_say_nothing(either: Speaker) -> None:
+    """PA-13: neither a name that JSON Patch has nor one that nobody knows changes what an operation means."""
+    user = either.user(title="Guide")
+    others = {"from": "userName", "name": "setTitle", "nickName": "x", "values": ["y"]}
+    assert either.changed(user, op("replace", "title", "Chief") | others)["title"] == "Chief"
+    shown = either.show(user)
+    assert "nickName" not in shown and shown["userName"] == user["userName"]
 
 
 @pytest.mark.parametrize("case", WRONG_PATCHES.values(), ids=WRONG_PATCHES)

@@ -264,7 +264,7 @@ def test_options_name_the_methods(lenient: Speaker) -> None:
 
 @pytest.mark.parametrize("path", ["/Bulk", "/Me"])
 def test_what_is_not_offered_says_so(lenient: Speaker, path: str) -> None:
-    """EP-05, EP-06: in SCIM's words, no 500."""
+    """EP-05: in SCIM's words, no 500."""
     method = "POST" if path == "/Bulk" else "GET"
     body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": []}
     response = lenient.send(method, path, body if method == "POST" else None)
