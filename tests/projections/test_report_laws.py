@@ -11,6 +11,7 @@ from reporting import listed
 from bench.simulator.simulation import Simulated
 from ledger.reader import Reader
 from ledger.vault import Keys, Vault
+from projections.reports import changes
 from projections.reports.frame import Asked
 from tests.conftest import Database
 
@@ -203,6 +204,15 @@ def test_one_users_history_and_all_groups_changes_are_complete(reader: Reader, s
     privileged = listed(reader, "group-changes", group="domain admins")
     assert not privileged.contradictions
     assert privileged.rows == [row for row in groups.rows if row["group"] == "Domain Admins"]
+
+
+def test_a_history_is_the_same_in_pages_of_any_size(
+    reader: Reader, simulated: Simulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user_id = simulated.truth.of_kind("name_taken")[0].all("change")[0].subject_id
+    whole = listed(reader, "changes", subject=user_id)
+    monkeypatch.setattr(changes, "PAGE", 7)
+    assert listed(reader, "changes", subject=user_id) == whole and len(whole.rows) > 7
 
 
 def test_every_statement_about_the_ledger_holds(reader: Reader, simulated: Simulated) -> None:
