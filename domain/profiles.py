@@ -155,7 +155,7 @@ QUIRKS = {
             "Entra's guide, 2025-02",
             "an array of exactly one object for a singular complex attribute: that object",
         ),
-        Quirk(MEMBER_BY_REF, "GR-10", "several, 2025", "a member with `$ref` only: the id is its last segment"),
+        Quirk(MEMBER_BY_REF, "GR-10", "several, 2025", "a member or manager by `$ref` alone: its last segment"),
         Quirk(BARE_MEMBER_IDS, "RX-36", "Microsoft's sample collection, 2025", "members as ids, not as objects"),
         Quirk(EMPTY_OPERATIONS, "RX-37", "Entra's validator, 2025", "`Operations: []` changes nothing (DEC-26)"),
         Quirk(

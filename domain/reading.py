@@ -143,9 +143,20 @@ class Reader:
                     read[sub.name] = None
             else:
                 read[sub.name] = self.simple(sub, part)
-        if attribute.refers_to and "$ref" in read and is_id(str(read.get("value"))):
-            del read["$ref"]  # Of one of ours: answers say it (VT-03).
+        if attribute.refers_to and "$ref" in read:
+            if "value" not in read and (referred := self._referred(attribute, str(read["$ref"]))):
+                read["value"] = referred
+            if is_id(str(read.get("value"))):
+                del read["$ref"]  # Of one of ours: answers say it (VT-03).
         return read
+
+    def _referred(self, attribute: Attribute, uri: str) -> str:
+        """The id at the end of a `$ref` that can be one of ours; "" for any other (as GR-10 has it of members)."""
+        *_, endpoint, last = f"/{uri}".rsplit("/", 2)
+        if endpoint.lower() != f"{attribute.refers_to}s".lower() or not is_id(last.lower()):
+            return ""
+        self.quirk(profiles.MEMBER_BY_REF)
+        return last.lower()
 
     def _by_old_name(self, attribute: Attribute, name: str, value: JsonObject) -> Attribute | None:
         """The sub-attribute that SCIM 1.1 called so, where the tenant wants it read (RX-15)."""

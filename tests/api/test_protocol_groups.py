@@ -122,7 +122,8 @@ def test_references_lead_to_their_resources(either: Speaker) -> None:
     }
     shown = either.changed(ana, op("replace", f"{ENTERPRISE}:manager", {"value": "emp-7", "$ref": "../Users/emp-7"}))
     assert shown[ENTERPRISE]["manager"] == {"value": "emp-7", "$ref": "../Users/emp-7"}
-    ours = either.changed(ana, op("replace", f"{ENTERPRISE}:manager.value", boss["id"]))
+    ours = either.changed(ana, op("replace", f"{ENTERPRISE}:manager", {"$ref": f"../Users/{boss['id']}"}))
+    assert ours[ENTERPRISE]["manager"] == {"value": boss["id"], "$ref": boss["meta"]["location"]}
     for step in (
         op("replace", f"{ENTERPRISE}:manager.$ref", "http://elsewhere.example/x"),
         op("add", f"{ENTERPRISE}:manager", {"$ref": "http://elsewhere.example/x"}),
