@@ -1,16 +1,22 @@
 """A moment as people write it: a time, or a position."""
 
+import re
 from datetime import UTC, datetime
 
 from domain.errors import InvalidValue
 
+_POSITION = re.compile(r"-1|[0-9]{1,18}")  # Answers about a time before the first entry say -1: it can be asked again.
+
 
 def moment(text: str | None, name: str = "asOf") -> datetime | int | None:
-    """Read an RFC 3339 time, without zone in UTC, or a position; None for nothing. Raises InvalidValue, with name."""
+    """Read an RFC 3339 time, without zone in UTC, or a position, -1 before the first entry; None for nothing.
+
+    Raises InvalidValue, with name.
+    """
     if text is None or not text.strip():
         return None
     text = text.strip()
-    if text.isascii() and text.isdigit() and len(text) <= 18:
+    if _POSITION.fullmatch(text):
         return int(text)
     try:
         # A plus sign that nobody percent-encoded arrives as a blank.

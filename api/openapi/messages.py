@@ -35,8 +35,8 @@ SELECTING: Json = {
 AS_OF: Json = {
     "asOf": {
         "type": "string",
-        "description": "Show all as it was: an RFC 3339 time, or a position. Needs the scope audit, and only that. The "
-        "answer's SCIM-Ledger-Position is that of the last entry that counts.",
+        "description": "Show all as it was: an RFC 3339 time, or a position; -1 is before the first entry. Needs the "
+        "scope audit, and only that. The answer's SCIM-Ledger-Position is that of the last entry that counts.",
     }
 }
 LISTING: Json = {

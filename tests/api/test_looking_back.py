@@ -78,6 +78,18 @@ def test_a_list_is_of_who_was_there_then(past: Past) -> None:
     assert POSITION not in past.get("/Users").headers
 
 
+def test_the_position_of_an_answer_about_a_time_before_the_first_entry_can_be_asked_again(past: Past) -> None:
+    """Also that number gives the same answer: -1, for lists, searches and resources."""
+    told = past.back("/Users", asOf="2000-01-01T00:00:00Z")
+    at = told.headers[POSITION]
+    assert past.back("/Users", asOf=at).content == told.content
+    search = {"schemas": [SEARCH_REQUEST]}
+    for asked in (at, int(at)):
+        answer = past.back("/Users/.search", "POST", {**search, "asOf": asked})
+        assert (names(answer), answer.headers[POSITION]) == ([], "-1")
+    assert "position -1" in refused(past.back(f"/Users/{past.bob['id']}", asOf=at), 404)["detail"]
+
+
 def test_a_time_means_everything_recorded_until_then(past: Past) -> None:
     """With any offset; a time between two entries means the first of them."""
     recorded = datetime.fromisoformat(past.user("late")["meta"]["created"])
@@ -87,7 +99,7 @@ def test_a_time_means_everything_recorded_until_then(past: Past) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["", " ", "yesterday", "-1", "1.5", "2026-13-01", "9" * 19, "٣", "2026-01-01T25:00:00Z"]
+    "written", ["", " ", "yesterday", "-2", "+1", "--1", "1.5", "2026-13-01", "9" * 19, "٣", "2026-01-01T25:00:00Z"]
 )
 def test_what_is_no_moment_is_refused(past: Past, written: str) -> None:
     """400, and the detail says how one is written."""

@@ -53,6 +53,7 @@ def test_everybody_is_listed_as_of_a_position(say: Say, client: Client) -> None:
     assert now[1:] == ["User augusta, inactive, in Finance", "Group Finance, 1 member", "User eve, inactive"]
     before = say("list", client.slug, "--as-of", "2001-01-01", "--json").out
     assert json.loads(before) == {"tenant": client.slug, "position": -1, "resources": []}
+    assert say("list", client.slug, "--as-of=-1", "--json").out == before
 
 
 def test_a_list_takes_a_type_and_a_filter(say: Say, client: Client) -> None:
@@ -106,6 +107,20 @@ def test_two_moments_are_told_apart_in_words(say: Say, client: Client) -> None:
     assert told(say("diff", client.slug, "--from", "8", "--to", "8").out)[2:] == ["", "Nothing is different."]
     assert "came" in say("diff", client.slug, "--from", "2001-01-01").out
     assert "\u202e" not in said.out
+
+
+def test_before_the_first_entry_is_a_position_too(say: Say, client: Client) -> None:
+    """-1, as answers about such a time say: for every verb that takes a moment."""
+    whole = say("diff", client.slug, "--from=-1", "--json")
+    assert (whole.status, whole.out) == (0, say("diff", client.slug, "--from", "2001-01-01", "--json").out)
+    assert client.api.get("/diff", params={"from": "-1"}).json() == json.loads(whole.out)
+    assert say("show", client.slug, "augusta", "--as-of=-1").out.endswith("not there yet\n")
+    assert client.api.get("/users/augusta", params={"asOf": "-1"}).status_code == 200
+    assert "No run matches." in say("runs", client.slug, "--until=-1").out
+    report = say("report", client.slug, "population", "--as-of=-1", "--rows-only")
+    assert (report.status, report.out.count("\n")) == (0, 1)
+    every = say("report", client.slug, "movement", "--from=-1", "--to", "11", "--rows-only")
+    assert every.out == say("report", client.slug, "movement", "--to", "11", "--rows-only").out
 
 
 def test_the_same_as_json_is_what_the_audit_api_answers(say: Say, client: Client) -> None:
