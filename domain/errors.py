@@ -58,6 +58,18 @@ class UnknownAttribute(InvalidPath):
     """
 
 
+class UnknownSubAttribute(InvalidPath):
+    """Behind a filter that can be read stands a sub-attribute that the attribute does not have.
+
+    path: what was named, without the filter. A class of its own because the lenient profile ignores it as the key of a
+    value without path (RX-03); as a path it is refused.
+    """
+
+    def __init__(self, detail: str, path: str) -> None:
+        super().__init__(detail)
+        self.path = path
+
+
 class NoTarget(ScimError):
     """A path matches nothing that could be changed, or `remove` has no path (RFC 7644 §3.5.2, table 9)."""
 

@@ -20,6 +20,7 @@ from domain.errors import (
     NoTarget,
     PayloadTooLarge,
     UnknownAttribute,
+    UnknownSubAttribute,
 )
 from domain.members import MemberChange, MemberStep, member_change, named_ids
 from domain.paths import Path, parse_path
@@ -160,6 +161,11 @@ class _Reading:
         """A key of a value without path, read as a path; None when it is one to ignore."""
         try:
             path = parse_path(key, self.resource_type)
+        except UnknownSubAttribute as error:
+            if not self.reader.profile.ignores_unknown:
+                raise
+            self.reader.unknown(error.path)
+            return None
         except InvalidPath as error:
             if "[" in key and not isinstance(error, UnknownAttribute):
                 raise

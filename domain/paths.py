@@ -9,7 +9,7 @@ import re
 from msgspec import Struct
 
 from domain.attributes import Place, ResourceType, Schema
-from domain.errors import InvalidPath, UnknownAttribute
+from domain.errors import InvalidPath, UnknownAttribute, UnknownSubAttribute
 from domain.expressions import Expression, print_expression
 from domain.filters import parse_value_filter
 
@@ -49,8 +49,9 @@ class Path(Struct, frozen=True):
 def parse_path(text: str, resource_type: ResourceType) -> Path:
     """Read a path.
 
-    Raises UnknownAttribute for a well-formed path to an attribute or URI no schema defines, InvalidPath for
-    everything else that is wrong with the path, InvalidFilter for what is wrong inside its brackets.
+    Raises UnknownAttribute for a well-formed path to an attribute or URI no schema defines, UnknownSubAttribute when
+    what stands behind its brackets is unknown, InvalidPath for everything else that is wrong with the path,
+    InvalidFilter for what is wrong inside its brackets.
     """
     written = text.lower()
     place = resource_type.places.get(written)
@@ -85,9 +86,12 @@ def _filtered(text: str, head: str, place: Place) -> Path:
     if end == len(text):
         return Path(place, expression, written=head.lower())
     name = _SUB_ATTRIBUTE.fullmatch(text, end)
-    sub = place.attribute.subs.get(name.group(1).lower()) if name else None
+    refusal = f"behind the brackets stands no sub-attribute of {place.attribute.name}"
+    if name is None:
+        raise InvalidPath(refusal)
+    sub = place.attribute.subs.get(name.group(1).lower())
     if sub is None:
-        raise InvalidPath(f"behind the brackets stands no sub-attribute of {place.attribute.name}")
+        raise UnknownSubAttribute(refusal, f"{place.path}.{name.group(1)}")
     return Path(Place(place.extension, place.attribute, sub), expression, written=head.lower())
 
 

@@ -56,11 +56,26 @@ def test_what_only_the_service_says_is_ignored_in_a_value_without_path(profile: 
 
 @PROFILES
 @pytest.mark.parametrize(
-    "key", ["emails[0].value", "emails[type eq work].value", 'emails[colour eq "x"]', "emails[type"]
+    "key",
+    ["emails[0].value", "emails[type eq work].value", 'emails[colour eq "x"]', "emails[type", "emails[type pr].a b"],
 )
 def test_a_wrong_filter_in_a_key_is_refused(profile: Profile, key: str) -> None:
     with pytest.raises((InvalidFilter, InvalidPath)):
         patched(BEFORE, op("replace", None, {key: "x"}), profile=profile)
+
+
+@pytest.mark.parametrize("key", ['emails[type eq "work"].foo', 'emails[type eq "no].one" or not (value pr)].foo'])
+def test_an_unknown_part_behind_the_filter_of_a_key_is_ignored_in_lenient(key: str) -> None:
+    """As `name.foo` is, by name and without the filter's literals; the bundle's other keys count (RX-03, RX-04)."""
+    bundle = op("replace", None, {key: 1, "name.foo": 1, "active": False})
+    patch = read_patch(patch_body(bundle), USER, LENIENT)
+    assert patch.ignored == ("emails.foo", "name.foo")
+    assert patched(BEFORE, bundle) == BEFORE | {"active": False}
+    for name in ("add", "replace", "remove"):
+        with pytest.raises(InvalidPath):
+            patched(BEFORE, op(name, key, 1))
+    with pytest.raises(InvalidPath):
+        patched(BEFORE, bundle, profile=STRICT)
 
 
 @PROFILES
