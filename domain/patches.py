@@ -26,7 +26,7 @@ from domain.members import MemberChange, MemberStep, member_change, named_ids
 from domain.paths import Path, parse_path
 from domain.profiles import Profile
 from domain.reading import Reader
-from domain.resources import member_ids
+from domain.resources import is_empty, member_ids
 
 __all__ = ["MemberChange", "Patch", "Patched", "Step", "apply_patch", "read_patch"]
 
@@ -268,7 +268,7 @@ class _Reading:
         place = path.place
         assert place is not None, "an extension is read elsewhere"
         attribute, leaf = place.attribute, place.leaf
-        if value is None or (value == "" and leaf.required):
+        if value is None or (leaf.required and is_empty(value)):
             if leaf.required:
                 raise InvalidValue(f"{place.path} is required")
             return None

@@ -25,6 +25,7 @@ __all__ = [
     "display_name_key",
     "element_key",
     "fold",
+    "is_empty",
     "member_ids",
     "missing",
     "name_key",
@@ -125,22 +126,23 @@ def _read_extension(reader: Reader, schema: Schema, value: Any, assigned: set[st
 
 def missing(resource: JsonObject, resource_type: ResourceType) -> list[str]:
     """The paths of what is required and not there: attributes, extensions, parts of values that are there."""
-    found = [attribute.name for attribute in resource_type.schema.required if _is_empty(resource.get(attribute.name))]
+    found = [attribute.name for attribute in resource_type.schema.required if is_empty(resource.get(attribute.name))]
     for schema, required in resource_type.extensions:
         container = resource.get(schema.id)
         if container is not None:
-            found += [f"{schema.id}:{each.name}" for each in schema.required if _is_empty(container.get(each.name))]
+            found += [f"{schema.id}:{each.name}" for each in schema.required if is_empty(container.get(each.name))]
         elif required:
             found.append(schema.id)
     for place in resource_type.required_parts:
         whole = Place(place.extension, place.attribute)
-        if place.sub and any(_is_empty(element.get(place.sub.name)) for element in values(whole, resource)):
+        if place.sub and any(is_empty(element.get(place.sub.name)) for element in values(whole, resource)):
             found.append(place.path)
     return found
 
 
-def _is_empty(value: Any) -> bool:
-    return value is None or value == ""
+def is_empty(value: Any) -> bool:
+    """Whether it is no value where one is required: a text of blanks only says nothing either (RFC 7643 §4.1.1)."""
+    return value is None or (type(value) is str and not value.strip())
 
 
 def _check_schemas(reader: Reader, body: JsonObject, resource_type: ResourceType, resource: JsonObject) -> None:

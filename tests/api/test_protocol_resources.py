@@ -181,17 +181,20 @@ def test_containers_and_schemas_need_not_agree(either: Speaker) -> None:
 
 
 def test_required_attributes_have_a_value(either: Speaker) -> None:
-    """CR-06, PU-07, RS-23: missing, null and empty are one refusal, and nothing is made."""
+    """CR-06, PU-07, RS-23, PD-05: missing, null, empty and blank are one refusal, and nothing is made."""
     before = either.total("/Users"), either.total("/Groups")
     user, group = either.user(), either.group()
-    for wrong in ({}, {"userName": None}, {"userName": ""}):
+    for wrong in ({}, *({"userName": each} for each in (None, "", "   ", "\u00a0\t"))):
         body = {name: part for name, part in user_body().items() if name != "userName"} | wrong
         refused(either.send("POST", "/Users", body), 400, "invalidValue")
         refused(either.send("PUT", url_of(user), body), 400, "invalidValue")
-    for wrong in ({}, {"displayName": None}, {"displayName": ""}):
+    for wrong in ({}, *({"displayName": each} for each in (None, "", "   ", "\u2003\n"))):
         body = {name: part for name, part in group_body().items() if name != "displayName"} | wrong
         refused(either.send("POST", "/Groups", body), 400, "invalidValue")
         refused(either.send("PUT", url_of(group), body), 400, "invalidValue")
+    for resource, name in ((user, "userName"), (group, "displayName")):
+        for written in (op("replace", name, " "), op("add", None, {name: " "})):
+            refused(either.patch(resource, written), 400, "invalidValue")
     assert (either.total("/Users"), either.total("/Groups")) == (before[0] + 1, before[1] + 1)
     assert (either.show(user), either.show(group)) == (user, group)
 

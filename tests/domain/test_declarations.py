@@ -521,6 +521,11 @@ def test_a_part_that_is_required_is_asked_for() -> None:
         put(user(), desk={"floor": "1"})
     with pytest.raises(InvalidValue, match=r"desk\.seat is required"):
         patched(user(), {"op": "add", "path": PLACE("desk"), "value": {"floor": "1"}})
+    for blank in ("", "  "):
+        with pytest.raises(InvalidValue, match=r"desk\.seat is required"):
+            put(user(), desk={"seat": blank})
+        with pytest.raises(InvalidValue, match=r"desk\.seat is required"):
+            patched(user(desk={"seat": "7"}), {"op": "replace", "path": PLACE("desk.seat"), "value": blank})
     with pytest.raises(Mutability, match=r"desk\.seat is required"):
         patched(user(desk={"seat": "7"}), {"op": "remove", "path": PLACE("desk.seat")})
 
@@ -534,6 +539,7 @@ def test_a_required_extension_is_asked_for() -> None:
         ({"userName": "ada"}, f"{BADGE} is required"),
         ({"userName": "ada", BADGE: {"code": "A"}}, "on is required"),
         ({"userName": "ada", BADGE: {"on": False, "code": ""}}, "code is required"),
+        ({"userName": "ada", BADGE: {"on": False, "code": " \t"}}, "code is required"),
     ):
         for profile in (LENIENT, STRICT):
             with pytest.raises(InvalidValue, match=words):
@@ -541,6 +547,13 @@ def test_a_required_extension_is_asked_for() -> None:
     read_resource({"userName": "ada", BADGE: {"code": "A", "on": False}}, NEEDED, LENIENT)
     with pytest.raises(Mutability, match="is required"):
         read_patch(patch_body({"op": "remove", "path": BADGE}), NEEDED, LENIENT)
+
+
+def test_who_has_blanks_where_a_value_is_required_can_still_be_disabled() -> None:
+    """They may have been recorded before blanks counted as empty."""
+    state = user(code="  ", on=True)
+    asked = read_patch(patch_body({"op": "replace", "path": "active", "value": False}), NEEDED, LENIENT)
+    assert change(state, apply_patch(asked, state.resource), NEEDED) == [Deactivated(None)]
 
 
 def test_who_lacks_what_a_later_revision_requires_can_still_be_disabled() -> None:
