@@ -83,6 +83,8 @@ def _record(told: Record) -> Iterator[str]:
     for modified in told.modified:
         before, after = value(modified.get("before")), value(modified.get("after"))
         yield f"    {short(modified['attribute'])}: {before} → {after}"
+    if told.ignored:
+        yield f"    ignored: {', '.join(map(plain, told.ignored))}"
     if told.repetitions:
         yield f"    and {told.repetitions} more times within the minute"
 

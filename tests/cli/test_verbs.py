@@ -257,6 +257,23 @@ def test_why_somebody_never_came_is_a_question_too(say: Say) -> None:
     assert "Where to look" in said.out or "Look in:" in said.out
 
 
+PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+
+
+def patched(client: Client, user_id: str, path: str, value: str) -> None:
+    body = {"schemas": [PATCH_OP], "Operations": [{"op": "Replace", "path": path, "value": value}]}
+    assert client.scim.patch(f"/Users/{user_id}", json=body).status_code in (200, 204)
+
+
+def test_the_log_tells_what_was_ignored(say: Say, service: Service) -> None:
+    """A request that was skipped for its unknown attribute says so, also to who reads it as text."""
+    client = service.new_tenant()
+    user_id = client.scim.post("/Users", json={"schemas": [USER], "userName": "ada"}).json()["id"]
+    patched(client, user_id, "shoeSize", "43")
+    (record, *_) = say("log", client.slug, "--count", "1").out.split("\n\n")
+    assert "skipped" in record and record.rstrip().endswith("    ignored: shoeSize")
+
+
 @pytest.mark.parametrize(("status", "arguments", "sentence"), REFUSED, ids=lambda value: str(value)[:60])
 def test_what_cannot_be_done_is_one_sentence_and_a_status(
     say: Say, status: int, arguments: list[str], sentence: str
