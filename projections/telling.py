@@ -9,7 +9,7 @@ from projections.entra_report import OURS, THEIRS, TheirRow, Unmatched
 from projections.log import Log, Record
 from projections.rhythm import ClientSeen, RunList, RunTold
 from projections.story import last_name
-from projections.words import change, counted, group, overwrote, plain, request_line, span, value, when
+from projections.words import change, counted, group, modified, overwrote, plain, request_line, span, value, when
 
 
 def history(told: History) -> str:
@@ -80,9 +80,8 @@ def _record(told: Record) -> Iterator[str]:
         yield f"    Entra's log: cycle {plain(told.entra.cycle_id)}, change {plain(told.entra.change_id)}{by}"
     if told.scim_type or told.detail:
         yield f"    {told.http_status} {told.scim_type} {plain(told.detail)}".rstrip()
-    for modified in told.modified:
-        before, after = value(modified.get("before")), value(modified.get("after"))
-        yield f"    {short(modified['attribute'])}: {before} → {after}"
+    for each in told.modified:
+        yield f"    {modified(each['attribute'], each.get('before'), each.get('after'))}"
     if told.ignored:
         yield f"    ignored: {', '.join(map(plain, told.ignored))}"
     if told.repetitions:

@@ -65,6 +65,16 @@ def value(of: Any) -> str:
     return shown if len(shown) <= _VALUE_LENGTH_MAX else shown[: _VALUE_LENGTH_MAX - 1] + "…"
 
 
+def modified(attribute: str, before: Any, after: Any) -> str:
+    """An attribute's old value and new; of what is never stored, such as a password, that one came."""
+    if before is None and after is None:
+        return f"{short(attribute)}: {RECEIVED}"
+    return f"{short(attribute)}: {value(before)} → {value(after)}"
+
+
+RECEIVED = "a new one was received (it is never stored)"
+
+
 def initiator(request: RequestTold | None) -> str:
     """Who asked: `the client "Entra"`."""
     if request is None:
@@ -88,10 +98,8 @@ def change(told: Change) -> str:
             return "created"
         case "UserDeleted" | "GroupDeleted" | "ResourceDeleted":
             return "deleted" if not told.group_name else f"the group {group(told.group_id, told.group_name)} deleted"
-        case "AttributeChanged" if told.before is None and told.after is None:
-            return f"{short(told.attribute)}: a new one was received (it is never stored)"
         case "AttributeChanged" | "Reactivated":
-            return f"{short(told.attribute)}: {value(told.before)} → {value(told.after)}"
+            return modified(told.attribute, told.before, told.after)
         case "Deactivated":
             return f"active: {value(told.before)} → false, {'explicitly' if told.explicit else 'implied'}"
         case "MembershipAdded":

@@ -12,6 +12,7 @@ from projections.answers import Told, candidates_for, told_of
 from projections.reports.frame import AN_OPERATOR, PAGE, Figure, Parameter, Report, Row, Rows, Scope
 from projections.story import Change
 from projections.subjects import Candidate, NoSuchSubject
+from projections.words import RECEIVED
 
 # Own, and of other streams: a group's, or a request's that changed nothing. Those have versions too, of their own.
 _ABOUT = f"""
@@ -84,7 +85,9 @@ def _lines(told: Told, change: Change) -> Iterator[Row]:
             request.activity_id or None,
         )  # fmt: skip
     changed: list[Any] = [(name, None, each) for name, each in change.resource.items()]
-    for attribute, before, after in changed or [(change.attribute, change.before, change.after)]:
+    received = change.attribute and change.before is None and change.after is None
+    only = change.attribute, change.before, RECEIVED if received else change.after
+    for attribute, before, after in changed or [only]:
         yield (
             change.position, change.at, told.id, change.event, attribute, _text(before), _text(after),
             change.group_name or change.group_id, change.explicit, change.erased, change.request_id, by, *through,

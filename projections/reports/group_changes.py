@@ -8,7 +8,7 @@ from domain.events import AttributeChanged, GroupCreated, MembershipRemoved
 from ledger.entry import Entry, Erased
 from projections.reports.frame import PAGE, Figure, Report, Row, Rows, Scope
 from projections.reports.group_membership import GROUP, groups_asked
-from projections.words import value
+from projections.words import RECEIVED, value
 
 _CHANGES = {
     "GroupCreated": "created",
@@ -83,6 +83,8 @@ def _told(scope: Scope, page: Sequence[Entry]) -> Iterator[Row]:
 def _values(entry: Entry) -> tuple[Any, ...]:
     """Attribute, old value and new."""
     match entry.event:
+        case AttributeChanged(attribute, None, None):
+            return attribute, None, RECEIVED
         case AttributeChanged(attribute, before, after):
             return attribute, value(before), value(after)
         case GroupCreated(resource=resource):

@@ -274,6 +274,18 @@ def test_the_log_tells_what_was_ignored(say: Say, service: Service) -> None:
     assert "skipped" in record and record.rstrip().endswith("    ignored: shoeSize")
 
 
+def test_a_password_that_came_is_told_alike_everywhere(say: Say, service: Service) -> None:
+    """Log, history, request and report say that one came; none can say which."""
+    client = service.new_tenant()
+    user_id = client.scim.post("/Users", json={"schemas": [USER], "userName": "ada"}).json()["id"]
+    patched(client, user_id, "password", "s3cret!")
+    (record, *_) = say("log", client.slug, "--count", "1").out.split("\n\n")
+    received = "a new one was received (it is never stored)"
+    asked = ("report", client.slug, "changes", "--subject", "ada", "--rows-only")
+    for told in (record, say("history", client.slug, "ada").out, say(*asked).out):
+        assert received in told and "nothing → nothing" not in told and "s3cret" not in told
+
+
 @pytest.mark.parametrize(("status", "arguments", "sentence"), REFUSED, ids=lambda value: str(value)[:60])
 def test_what_cannot_be_done_is_one_sentence_and_a_status(
     say: Say, status: int, arguments: list[str], sentence: str
