@@ -247,10 +247,14 @@ def replay(
 
 
 def _replayed(told: Any) -> str:
-    rows = ", ".join(f"{count:,} {name}" for name, count in told.rows.items())
+    from projections.words import counted
+
+    entries = counted(told.size, "entry", "entries")
     if told.equal:
-        return f"{told.tenant}: equal. {told.size:,} entries read again; {rows} compared in every column."
-    lines = [f"{told.tenant}: {len(told.differences)} rows differ from what {told.size:,} entries add up to."]
+        rows = ", ".join(f"{name} {count:,}" for name, count in told.rows.items())
+        return f"{told.tenant}: equal. {entries} read again; every column of these rows compared: {rows}."
+    differ = f"{counted(len(told.differences), 'row')} {'differs' if len(told.differences) == 1 else 'differ'}"
+    lines = [f"{told.tenant}: {differ} from what {entries} add up to."]
     for difference in told.differences[:20]:
         key = ", ".join(f"{name} {value}" for name, value in difference.key.items() if name != "tenant_id")
         what = f"differs in {', '.join(difference.columns)}" if difference.columns else "is missing"
@@ -258,5 +262,5 @@ def _replayed(told: Any) -> str:
             what = "is one too many"
         lines.append(f"  {difference.table}: {key} {what}")
     if told.repaired:
-        lines.append(f"  repaired: {told.repaired} rows written or removed")
+        lines.append(f"  repaired: {counted(told.repaired, 'row')} written or removed")
     return "\n".join(lines)

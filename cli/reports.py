@@ -175,7 +175,10 @@ def _open(path: Path) -> Iterator[BinaryIO]:
 
 
 def _told(name: str, output: Path, footer: Any) -> str:
+    from projections.words import counted
+
+    reconciled = "reconciled" if footer.reconciled else "NOT reconciled"
     return (
-        f"{name}: {footer.rows_output:,} rows in {output}, {'reconciled' if footer.reconciled else 'NOT reconciled'}; "
+        f"{name}: {counted(footer.rows_output, 'row')} in {output}, {reconciled}; "
         f"recorded at position {footer.position}\nSHA-256 of the rows: {footer.sha256}"
     )

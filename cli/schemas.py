@@ -87,11 +87,13 @@ def list_(
 
     Exit status: 0 listed, 1 failed, 2 usage.
     """
+    from projections.words import counted
+
     schemas, types = _declared(tenant, data, database_url, keys)
     if json:
         return say(msgspec.json.encode([*schemas.values(), *types.values()]).decode())
     for urn, document in schemas.items():
-        say(f"Schema        {urn}  {len(document['attributes'])} attributes")
+        say(f"Schema        {urn}  {counted(len(document['attributes']), 'attribute')}")
     for name, document in types.items():
         extensions = [f"{each['schema']}{' (required)' * each['required']}" for each in _extensions(document)]
         say(f"ResourceType  {name} at {document['endpoint']}  {', '.join([document['schema'], *extensions])}")

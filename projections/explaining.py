@@ -13,7 +13,18 @@ from projections.inferences import Inference
 from projections.pointed import GroupSpell, Pointed
 from projections.story import Change, GroupHeld, RequestTold
 from projections.why import Explanation, Trouble
-from projections.words import change, group, initiator, overwrote, plain, request_details, request_line, when, wrap
+from projections.words import (
+    change,
+    counted,
+    group,
+    initiator,
+    overwrote,
+    plain,
+    request_details,
+    request_line,
+    when,
+    wrap,
+)
 
 Section = tuple[str, list[str]]
 
@@ -190,7 +201,8 @@ def trouble_lines(told: Sequence[Trouble]) -> Iterator[str]:
             name, holder = trouble.holder
             yield from wrap(f"{plain(name)} is held by {holder}: ./scim-ledger why … {holder} tells more.", "    ")
     if len(told) > _TROUBLES:
-        yield f"  and {len(told) - _TROUBLES} more kinds of refusals: ./scim-ledger log … --status failure --subject …"
+        more = counted(len(told) - _TROUBLES, "more kind")
+        yield f"  and {more} of refusals: ./scim-ledger log … --status failure --subject …"
 
 
 _TROUBLES = 5

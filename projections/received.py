@@ -11,7 +11,7 @@ from projections.attributes import short
 from projections.story import Change, GroupNames, RequestTold, change, requests_told
 from projections.subjects import names_of
 from projections.words import change as changed
-from projections.words import initiator, plain, request_details, value, when
+from projections.words import counted, initiator, plain, request_details, value, when
 
 _ENTRIES_MAX = 1_000
 _OPERATIONS_MAX = 1_000
@@ -91,7 +91,7 @@ def _body_is(told: RequestTold | None, body: bytes | None, operations: list[Requ
         return "erased"
     if told.received is None:
         return "none was sent"
-    size = f"{told.received.body_bytes:,} bytes"
+    size = counted(told.received.body_bytes, "byte")
     return f"erased ({size})" if told.received.kept else f"not kept: too long ({size}); its hash is recorded"
 
 
@@ -100,7 +100,9 @@ def request(shown: RequestShown) -> str:
     told = shown.told
     lines = [f"Request {shown.request_id}, {when(shown.at)}, by {initiator(told)}"]
     if told is not None:
-        sent = f"{told.method} {plain(told.path)}" if not shown.operations else f"{len(shown.operations)} operations"
+        sent = f"{told.method} {plain(told.path)}"
+        if shown.operations:
+            sent = counted(len(shown.operations), "operation")
         lines += ["", "What was sent", f"  {sent}".rstrip()]
         if told.client_address:
             lines.append(f"  from {plain(told.client_address)}")
@@ -114,7 +116,7 @@ def request(shown: RequestShown) -> str:
         lines.append(f"  position {each.position}: {changed(each)}")
         lines += [f"    {short(name)}: {value(held)}" for name, held in each.resource.items()]
     if shown.entry_count > len(shown.changes):
-        lines.append(f"  and {shown.entry_count - len(shown.changes)} more entries")
+        lines.append(f"  and {counted(shown.entry_count - len(shown.changes), 'more entry', 'more entries')}")
     if shown.operations:
         lines += ["", "What was answered", *(f"  {_operation(each)}" for each in shown.operations)]
     elif told is not None:

@@ -85,7 +85,7 @@ def _record(told: Record) -> Iterator[str]:
     if told.ignored:
         yield f"    ignored: {', '.join(map(plain, told.ignored))}"
     if told.repetitions:
-        yield f"    and {told.repetitions} more times within the minute"
+        yield f"    and {counted(told.repetitions, 'more time')} within the minute"
 
 
 def runs(told: RunList) -> str:
@@ -110,7 +110,7 @@ def _run(told: RunTold) -> Iterator[str]:
     yield f"Run {told.first_position}  {when(told.started)}  {client}  {_requests(told)} {took}"
     touched = f"    touched {counted(told.users_touched, 'user')}, {counted(told.groups_touched, 'group')}"
     yield touched + (": one object alone, as on demand" if told.single_object else "")
-    done = [f"{count} {_DONE[name]}" for name in _DONE if (count := getattr(told, name))]
+    done = [_done(count, *_DONE[name]) for name in _DONE if (count := getattr(told, name))]
     yield f"    {', '.join(done) or 'nobody created, deactivated or deleted'}"
     yield f"    active users: {told.active_before} → {told.active_after}"
     seen = [*told.client_addresses, *told.user_agents]
@@ -127,15 +127,19 @@ def _requests(told: RunTold) -> str:
 
 
 _DONE = {
-    "users_created": "users created",
-    "users_deactivated": "deactivated",
-    "users_reactivated": "reactivated",
-    "users_deleted": "deleted",
-    "groups_created": "groups created",
-    "groups_deleted": "groups deleted",
-    "memberships_added": "memberships added",
-    "memberships_removed": "removed",
+    "users_created": ("user", "created"),
+    "users_deactivated": ("", "deactivated"),
+    "users_reactivated": ("", "reactivated"),
+    "users_deleted": ("", "deleted"),
+    "groups_created": ("group", "created"),
+    "groups_deleted": ("group", "deleted"),
+    "memberships_added": ("membership", "added"),
+    "memberships_removed": ("", "removed"),
 }
+
+
+def _done(count: int, noun: str, done: str) -> str:
+    return f"{counted(count, noun) if noun else f'{count:,}'} {done}"
 
 
 def imported(told: Imported) -> str:
@@ -144,7 +148,8 @@ def imported(told: Imported) -> str:
     erased = f", {told.rows_erased:,} left out: they are about people who were erased" if told.rows_erased else ""
     return (
         f"{counted(told.rows, 'row')}{between}: {told.rows_new:,} new{erased}\n"
-        f"{told.rows_joined:,} of them are about requests recorded here; entra-log unmatched shows the others\n"
+        f"{told.rows_joined:,} of them {'is' if told.rows_joined == 1 else 'are'} about requests recorded here; "
+        "entra-log unmatched shows the others\n"
         f"import {told.import_id}, position {told.position}"
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from projections.asking import Absent, Why
 from projections.explaining import entra_lines, explanation, pointed, searching, sectioned, trouble_lines
 from projections.inferences import Link
-from projections.words import plain, when, wrap
+from projections.words import counted, plain, when, wrap
 
 _RULE = "\n" + "-" * 72 + "\n\n"
 
@@ -56,7 +56,7 @@ def _others(told: Why) -> Iterator[str]:
 
 
 def _more(told: Why) -> str:
-    return f"\nAnd {told.more} more records had that name: ask for one by its id.\n" if told.more else ""
+    return f"\nAnd {counted(told.more, 'more record')} had that name: ask for one by its id.\n" if told.more else ""
 
 
 def _absent(subject: str, told: Absent) -> str:

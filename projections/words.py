@@ -37,9 +37,9 @@ def span(seconds: float) -> str:
     return f"{round(seconds)} s"
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 user`, `2 users`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def counted(number: int, noun: str, many: str = "") -> str:
+    """`1 user`, `2 users`; many: what several are called, where it is not that with an s."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {many or f'{noun}s'}"
 
 
 def wrap(text: str, indent: str = "", hang: str = "") -> list[str]:
@@ -109,8 +109,10 @@ def change(told: Change) -> str:
             return f"left the group {group(told.group_id, told.group_name)}, {how}"
         case "RequestUnchanged":
             return "a request that changed nothing"
+        case "RequestRefused" if told.repetitions:
+            return f"refused, {counted(told.repetitions, 'more time')}"
         case "RequestRefused":
-            return f"refused, {told.repetitions} more times" if told.repetitions else "a request that was refused"
+            return "a request that was refused"
         case _:
             return told.event
 

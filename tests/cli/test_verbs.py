@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import subprocess
 import sys
 import time
@@ -286,6 +287,16 @@ def test_a_password_that_came_is_told_alike_everywhere(say: Say, service: Servic
         assert received in told and "nothing → nothing" not in told and "s3cret" not in told
 
 
+def test_one_is_not_told_as_several(say: Say, service: Service) -> None:
+    client = service.new_tenant()
+    group_id = client.scim.post("/Groups", json={"schemas": [GROUP], "displayName": "Finance"}).json()["id"]
+    assert client.scim.delete(f"/Groups/{group_id}").status_code == 204
+    assert "\n    1 group created, 1 group deleted\n" in say("runs", client.slug).out
+    replayed = say("replay", client.slug).out
+    assert re.search(r": users 0, groups 0, memberships 0, .*\.$", replayed.strip()), replayed
+    assert not re.search(r"\b1 \w+s\b", replayed), replayed
+
+
 @pytest.mark.parametrize(("status", "arguments", "sentence"), REFUSED, ids=lambda value: str(value)[:60])
 def test_what_cannot_be_done_is_one_sentence_and_a_status(
     say: Say, status: int, arguments: list[str], sentence: str
@@ -407,7 +418,7 @@ def test_schemas_are_declared_listed_and_shown(say: Say, tenant: str, tmp_path: 
     assert revised == {"revision": 4, "declared": [DEVICE, "Device"]}
     assert say("schema", "add", tenant, both).out == "all of it is declared already\n"
     listed = say("schema", "list", tenant).out
-    assert f"Schema        {BADGE}  1 attributes" in listed
+    assert f"Schema        {BADGE}  1 attribute\n" in listed
     assert "ResourceType  Device at /Devices" in listed and f"{BADGE} (required)" in listed
     assert len(json.loads(say("schema", "list", tenant, "--json").out)) == 4
     shown = say("schema", "show", tenant, BADGE)
