@@ -36,10 +36,10 @@ def explanation(told: Explanation, *, further: bool = False) -> str:
     """
     sections: list[Section] = [
         ("", verdict(told)),
-        ("Who is meant", [*_names(told)]),
+        ("What is meant" if told.resource == "groups" else "Who is meant", [*_names(told)]),
         ("What happened, in order", [*_facts(told)]),
         ("Access", [*_access(told)]),
-        ("Refused requests", [*trouble_lines(told.troubles)]),
+        ("Refused requests", [*trouble_lines(told.troubles, "a group" if told.resource == "groups" else "somebody")]),
         ("What Entra's own log says", [*entra_lines(told.entra)]),
         ("What may lie behind it (inferred, not recorded)", [*_inferences(told.inferences, further)]),
         ("What cannot be known here", [] if further else [*_unknown(told)]),
@@ -188,10 +188,13 @@ def _how(explicit: bool) -> str:
     return "named in the request" if explicit else "implied, not named in the request"
 
 
-def trouble_lines(told: Sequence[Trouble]) -> Iterator[str]:
-    """Refused requests: how often since when, the last one, why, and who holds what is not free."""
+def trouble_lines(told: Sequence[Trouble], sought: str = "somebody") -> Iterator[str]:
+    """Refused requests: how often since when, the last one, why, and who holds what is not free.
+
+    sought: what is called so.
+    """
     for trouble in told[:_TROUBLES]:
-        about = "asked for somebody of this name" if trouble.named else "about it"
+        about = f"asked for {sought} of this name" if trouble.named else "about it"
         times = "once" if trouble.count == 1 else f"{_count(trouble)} times since {when(trouble.since)}"
         last = f"last on {when(trouble.last.at)} (position {trouble.last.position}, request {trouble.last.request_id})"
         who = f'the client "{plain(trouble.token_label)}"' if trouble.token_label else "a client without a label"
@@ -291,8 +294,10 @@ def _steps(told: Sequence[str]) -> Iterator[str]:
 
 
 def _state(told: Explanation) -> str:
-    groups = f"{told.held_count} group{'' if told.held_count == 1 else 's'}"
-    return f"{told.state} since {when(told.state_since)}, in {groups}; read up to entry {told.size - 1}"
+    state, within = str(told.state), f", in {counted(told.held_count, 'group')}"
+    if told.resource == "groups":  # None is active, and few are in others.
+        state, within = "deleted" if told.deleted else "there", within if told.held_count else ""
+    return f"{state} since {when(told.state_since)}{within}; read up to entry {told.size - 1}"
 
 
 # One group, one attribute.

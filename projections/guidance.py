@@ -73,8 +73,9 @@ _LOGS = {
 def _unknown(evidence: Evidence) -> list[str]:
     step = evidence.turns.decisive
     if step is None:
-        asked = "Whether the identity provider ever meant to disable this account: what it does not send is not here."
-        return [asked, "Who read the account: a read that is answered leaves no entry."]
+        meant, noun = ("delete", "group") if evidence.resource == "groups" else ("disable", "account")
+        asked = f"Whether the identity provider ever meant to {meant} this {noun}: what it does not send is not here."
+        return [asked, f"Who read the {noun}: a read that is answered leaves no entry."]
     if step.request is not None and step.request.token_id == OPERATOR:
         return ["Who sat at the command line: it knows the machine's account, not the person."]
     return [
@@ -107,6 +108,9 @@ def _activity_ids(requests: list[RequestTold | None]) -> list[str]:
 
 
 def _also(evidence: Evidence, named: str, step: Step) -> list[str]:
+    of_group = evidence.resource == "groups"
+    if named == "Okta" and of_group:
+        return ["what concerns the group, and its push to this application, just before"]
     if named == "Okta":
         return [
             'eventType eq "application.provision.user.deactivate", and what has the same transaction id',
@@ -114,9 +118,10 @@ def _also(evidence: Evidence, named: str, step: Step) -> list[str]:
         ]
     if named != "Entra":
         return []
+    changes = "the group and of its assignments" if of_group else "the person's groups, assignments and sign-in"
     also = [
-        f"Entra's audit log from {CYCLE // timedelta(minutes=1)} minutes before on: changes of the person's groups, "
-        "assignments and sign-in, and of the application's mappings or scope"
+        f"Entra's audit log from {CYCLE // timedelta(minutes=1)} minutes before on: changes of {changes}, and of the "
+        "application's mappings or scope"
     ]
     if evidence.asked_at - step.at > KEPT_BY_ENTRA:
         also.append("Entra keeps these rows for 30 days: by now, look in Log Analytics or in an export")

@@ -92,7 +92,8 @@ def implied_by_omission(evidence: Evidence) -> Inference | None:
     if lost:
         told = (
             f"{_groups(len(lost)).capitalize()} ended because a request gave the group a list of members without this "
-            "one. That this removes whoever is left out is how we read such a list; no operation named the person."
+            "one. That this removes whoever is left out is how we read such a list; no operation named "
+            f"the {_noun(evidence)}."
         )
         return _fact("R2", "our reading", told, _positions(lost))
     if evidence.silent_put is not None:
@@ -256,10 +257,11 @@ def collateral_of_group(evidence: Evidence) -> Inference | None:
     return Inference(
         "R10",
         "collateral of a group's change",
-        f"{_groups(len(lost)).capitalize()} ended by a change that was about the group, not about this person: {how}.",
+        f"{_groups(len(lost)).capitalize()} ended by a change that was about the group, not about this "
+        f"{'one' if evidence.resource == 'groups' else 'person'}: {how}.",
         "high",
         _positions(lost),
-        "a request of the same minute that names this person",
+        f"a request of the same minute that names this {_noun(evidence)}",
     )
 
 
@@ -304,11 +306,12 @@ def refused_just_before(evidence: Evidence) -> Inference | None:
     if not before:
         return None
     count = sum(each.requests for each in before)
+    requests, were = ("request", "was") if count == 1 else ("requests", "were")
     return Inference(
         "R13",
         "after refused requests",
-        f"In the three hours before, {count} request{'' if count == 1 else 's'} of the same client about this person "
-        f"{'was' if count == 1 else 'were'} refused, the last with {before[0].status} {before[0].scim_type}".rstrip()
+        f"In the three hours before, {count} {requests} of the same client about this {_noun(evidence)} {were} "
+        f"refused, the last with {before[0].status} {before[0].scim_type}".rstrip()
         + ". The client may have acted on an update that failed.",
         "low",
         [each.position for each in before[::-1]],
@@ -400,6 +403,10 @@ def fits(gap: timedelta, beat: timedelta) -> bool:
 
 def _fact(rule: str, title: str, statement: str, positions: list[int]) -> Inference:
     return Inference(rule, title, statement, "fact", positions, "")
+
+
+def _noun(evidence: Evidence) -> str:
+    return "group" if evidence.resource == "groups" else "person"
 
 
 def _by_operator(step: Step) -> bool:

@@ -36,7 +36,8 @@ def _records(told: Why) -> Iterator[str]:
             f"{each.id}  {plain(each.called)}: {each.state}, from {when(each.created.at)}{until}", "  ", "  "
         )
     if not told.links:
-        yield from wrap("Nothing says that they are one person: the name was held by one after the other.", "  ")
+        one = "group" if all(each.resource == "groups" for each in told.explanations) else "person"
+        yield from wrap(f"Nothing says that they are one {one}: the name was held by one after the other.", "  ")
     for link in told.links:
         yield from wrap(_link(link), "  ", "  ")
 

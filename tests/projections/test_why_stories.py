@@ -3,6 +3,7 @@
 Times and ids are those of the tellings. A text that is meant to change is written anew by removing its file.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -115,6 +116,20 @@ STORIES: dict[str, tuple[Callable[[Ask], Told], str, Asked, float]] = {
     "a_group": (a_group, "Finance", Asked(), 0),
     "erased": (erased, ADA, Asked(), 0),
 }
+
+
+def test_a_group_is_not_spoken_of_as_a_person(ask: Ask) -> None:
+    """Neither one that is there, nor what was refused about it; and no group is counted that it is not in."""
+    told = Told().later(days=9)
+    told.refused("PATCH", f"/Groups/{FINANCE}", FINANCE, status=400, scim_type="invalidValue", detail="no")
+    told.request("DELETE", f"/Groups/{FINANCE}", group_deleted(FINANCE))
+    said = story(ask(told, "Everyone", Asked()))
+    assert "Whether the identity provider ever meant to delete this group:" in said
+    assert "Who read the group:" in said and "What is meant" in said
+    assert said.rstrip().splitlines()[-1].startswith("  there since 2 Nov 2023 09:00:01 UTC; read up to entry ")
+    said += story(ask(told, "Finance", Asked()))
+    assert "of the same client about this group was refused" in " ".join(said.split())
+    assert not re.search(r"\bthis person\b|the person's|account\b|0 groups|active", said)
 
 
 def text(ask: Ask, name: str) -> str:
