@@ -14,7 +14,7 @@ from projections.directory import resource_of
 from projections.entra import EntraRow, entra_told_of
 from projections.evidence import Evidence
 from projections.gathering import BURST_MAX, gather, refused_by_name
-from projections.guidance import Search, search_for_absent
+from projections.guidance import WINDOW, Search, search_for_absent
 from projections.inferences import Link, is_burst, linked
 from projections.pointed import Pointed, about_attribute, about_group
 from projections.subjects import Candidate, Match, NoSuchSubject, name_keys
@@ -170,7 +170,7 @@ def _absent(reader: Reader, subject: str, size: int, now: datetime) -> Absent:
     software, recorded_until = latest[0] if latest else ("", None)
     if refusals:
         software = refusals[0].user_agent
-        since, until = refusals[-1].at, refusals[0].at
+        since, until = refusals[-1].at - WINDOW, refusals[0].at + WINDOW
     else:
         since, until = now - timedelta(days=1), now
     told = entra_told_of(reader.connection, reader.tenant, name_keys(subject), count=_ENTRA_MAX)

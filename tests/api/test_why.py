@@ -1,5 +1,6 @@
 """The audit API's answers to the phone: why not provisioned, why still active, why it keeps failing, what was sent."""
 
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -60,6 +61,16 @@ def test_why_was_she_not_provisioned(entra: Speaker) -> None:
         assert told["absent"]["search"]["provider"] == "Entra"
         assert "was never provisioned here: a client asked for it and was refused." in " ".join(told["text"].split())
         assert trouble["last"]["request_id"] in told["text"]
+
+
+def test_who_was_refused_is_looked_for_ten_minutes_to_either_side(entra: Speaker) -> None:
+    """Clocks differ: a window from the refusal to the refusal holds nothing."""
+    name = f"{fresh('carol')}@contoso.example"
+    refused(entra.send("POST", "/Users", user_body(name, active="perhaps")), 400)
+    (trouble,) = (told := why(entra, name)["absent"])["troubles"]
+    at = datetime.fromisoformat(trouble["last"]["at"])
+    since, until = (datetime.fromisoformat(told["search"][each]) for each in ("since", "until"))
+    assert (at - since, until - at) == (timedelta(minutes=10), timedelta(minutes=10))
 
 
 def test_nobody_asked_for_her(entra: Speaker) -> None:
