@@ -38,10 +38,22 @@ class ClientSeen(Struct, frozen=True, omit_defaults=True):
 
 
 class RunTold(Run):
-    """A run, and what follows from it. single_object: all of it was about one user or group, as on demand."""
+    """A run, and what follows from it.
+
+    single_object: all of it was about one user or group, as on demand. changed_by_others: how many users are active
+    does not follow from the run, and other clients' runs changed users meanwhile.
+    """
 
     duration_s: float = 0.0
     single_object: bool = False
+    changed_by_others: bool = False
+
+    @property
+    def follows(self) -> bool:
+        """Whether the run by itself can have made that many users active: it may create and delete inactive ones."""
+        least = self.users_reactivated - self.users_deactivated - self.users_deleted
+        most = self.users_reactivated - self.users_deactivated + self.users_created
+        return least <= self.active_after - self.active_before <= most
 
 
 class RunList(Struct, frozen=True):
@@ -95,6 +107,18 @@ select {", ".join(RUN_COLUMNS)}
  order by first_position desc
  limit %(count)s
 """  # noqa: S608  # Columns of ours.
+
+# Runs that changed users while another one went on; asked only of those whose numbers do not follow.
+_OTHERS = """
+select exists (
+       select
+         from runs
+        where tenant_id = %(tenant)s
+          and client_id <> %(client)s
+          and first_position < %(last)s
+          and last_position > %(first)s
+          and users_created + users_deactivated + users_reactivated + users_deleted > 0)
+"""
 
 # Whoever may send SCIM, as k, and the tokens it uses, as u: an OAuth client's are its access tokens.
 SENDERS = """
@@ -150,6 +174,8 @@ def read_runs(
     }
     with psycopg.Cursor(connection) as cursor:
         runs = [_told(row) for row in cursor.execute(_RUNS.encode(), parameters)]
+        for run in runs:
+            run.changed_by_others = not run.follows and _others(cursor, tenant, run)
     next_before = runs[-1].first_position if runs and len(runs) == count else None
     return RunList(size, runs, next_before, clients_seen(connection, tenant))
 
@@ -159,6 +185,17 @@ def _told(row: Sequence[Any]) -> RunTold:
     run.duration_s = (run.ended - run.started).total_seconds()
     run.single_object = run.users_touched + run.groups_touched == 1
     return run
+
+
+def _others(cursor: psycopg.Cursor[Any], tenant: Tenant, run: Run) -> bool:
+    asked = {
+        "tenant": tenant.tenant_id,
+        "client": run.client_id,
+        "first": run.first_position,
+        "last": run.last_position,
+    }
+    found = cursor.execute(_OTHERS, asked).fetchone()
+    return found is not None and bool(found[0])
 
 
 def clients_seen(connection: psycopg.Connection[Any], tenant: Tenant) -> list[ClientSeen]:

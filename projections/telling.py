@@ -112,7 +112,8 @@ def _run(told: RunTold) -> Iterator[str]:
     yield touched + (": one object alone, as on demand" if told.single_object else "")
     done = [_done(count, *_DONE[name]) for name in _DONE if (count := getattr(told, name))]
     yield f"    {', '.join(done) or 'nobody created, deactivated or deleted'}"
-    yield f"    active users: {told.active_before} → {told.active_after}"
+    others = "; other clients changed them meanwhile" if told.changed_by_others else ""
+    yield f"    active users: {told.active_before} → {told.active_after}{others}"
     seen = [*told.client_addresses, *told.user_agents]
     seen += [f"ActivityId {told.activity_id}"] if told.activity_id else []
     if seen:

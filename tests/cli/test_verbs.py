@@ -287,6 +287,24 @@ def test_a_password_that_came_is_told_alike_everywhere(say: Say, service: Servic
         assert received in told and "nothing → nothing" not in told and "s3cret" not in told
 
 
+def test_what_another_client_did_meanwhile_is_not_told_as_the_runs_own(say: Say, service: Service) -> None:
+    """A run whose numbers do not follow says why; the other client's, which follow, say nothing more."""
+    client = service.new_tenant()
+    secret = say("token", "create", "--tenant", client.slug, "--label", "HR", "--scope", "scim").out.strip()
+    made = client.scim.post("/Groups", json={"schemas": [GROUP], "displayName": "Finance"}).json()
+    for name in ("ada", "bob"):
+        url, headers = f"{service.base_url}/scim/{client.slug}/v2/Users", {"Authorization": f"Bearer {secret}"}
+        assert httpx.post(url, headers=headers, json={"schemas": [USER], "userName": name}).status_code == 201
+    assert client.scim.delete(f"/Groups/{made['id']}").status_code == 204
+    told = [each for each in say("runs", client.slug).out.split("\nRun ") if "active users" in each]
+    (meanwhile,) = [each for each in told if "1 group created" in each]
+    assert "active users: 0 → 2; other clients changed them meanwhile\n" in meanwhile
+    (their,) = [each for each in told if "2 users created" in each]
+    assert "active users: 0 → 2\n" in their
+    runs = json.loads(say("runs", client.slug, "--json").out)["runs"]
+    assert [each["changed_by_others"] for each in runs if each["users_created"]] == [False]
+
+
 def test_one_is_not_told_as_several(say: Say, service: Service) -> None:
     client = service.new_tenant()
     group_id = client.scim.post("/Groups", json={"schemas": [GROUP], "displayName": "Finance"}).json()["id"]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 from telling import (
     ADA,
     BOB,
@@ -25,7 +26,7 @@ from telling import (
 
 from domain.events import Deactivated
 from ledger.entry import Entry
-from projections.rhythm import seen, silent_since, usual_interval
+from projections.rhythm import RunTold, seen, silent_since, usual_interval
 from projections.runs import Run, Standing, visits
 
 OTHER = "70ce0000-0000-4000-8000-0000000000aa"
@@ -190,6 +191,17 @@ def test_every_request_is_in_one_run_and_the_population_adds_up(entries: list[En
         for user_id, turn in visit.turns:
             inactive[user_id] = turn in ("created inactive", "deactivated", "deleted")
     assert max(runs, key=lambda run: run.last_position).active_after == list(inactive.values()).count(False)
+
+
+@given(lives())
+def test_the_numbers_of_a_run_follow_unless_another_client_came_in_between(entries: list[Entry]) -> None:
+    runs = folded(entries)
+    for run in runs:
+        others = [each for each in runs if each.client_id != run.client_id]
+        alone = all(
+            each.last_position < run.first_position or run.last_position < each.first_position for each in others
+        )
+        assert RunTold(*astuple(run)).follows or not alone
 
 
 def starts(*minutes: float) -> list[datetime]:
