@@ -41,6 +41,7 @@ from projections.story import (
     type_name,
 )
 from projections.subjects import Candidate, names_of
+from projections.trail import target
 from projections.wanted import names_in, sets_active
 
 ENTRA_WINDOW = timedelta(hours=1)
@@ -98,7 +99,12 @@ select t.first_position, t.request_id::text, t.recorded_at, t.token_id, t.token_
 """
 
 _NEWEST_FIRST = " order by t.first_position desc limit %(count)s"
-_REFUSED = f"{_REFUSAL} and t.target_id = %(id)s::uuid {_NEWEST_FIRST}"
+# Of a request whose record was erased nobody can say what it was for.
+_REFUSED = (
+    f"{_REFUSAL} and t.target_id = %(id)s::uuid "
+    f"and (t.resource_type in ('', %(type)s) or %(type)s = '' and t.resource_type not in ('User', 'Group')) "
+    f"{_NEWEST_FIRST}"
+)
 _REFUSED_BY_NAME = (
     f"{_REFUSAL} and t.request_id in (select k.request_id from request_keys k where k.tenant_id = %(tenant)s "  # noqa: S608  # Conditions of ours.
     f"and k.subjects && %(names)s::uuid[] and k.subjects <> '{{}}') {_NEWEST_FIRST}"
@@ -270,8 +276,17 @@ class _Gathering:
                 self._open(self.reader.about(self.id, since=first, until=first + cause.count))
 
     def _last(self, own: Sequence[Entry]) -> Entry | None:
-        newest = self._open(self.reader.selected(_NEWEST_ELSEWHERE_BELOW, self.id, self.size, 1))
+        latest = self.reader.selected(_NEWEST_ELSEWHERE_BELOW, self.id, self.size, _LATEST_MAX)
+        newest = self._open([entry for entry in latest if self._is_meant(entry)][:1])
         return max((*newest, *own[-1:]), key=lambda entry: entry.position, default=None)
+
+    def _is_meant(self, entry: Entry) -> bool:
+        """Whether a request that left only this entry was for the resource, not for one of another type with its id."""
+        if not entry.stream.startswith("requests/"):
+            return True
+        resource_type, _ = target(entry, (entry.cause or NO_CAUSE).path)
+        own = _TYPES.get(self.candidate.resource, "")
+        return resource_type in ("", own) or (not own and resource_type not in _TYPES.values())
 
     def _silent_put(self, own: Sequence[Entry]) -> Entry | None:
         """The newest PUT among a user's newest changes, when its body named no `active`."""
@@ -316,7 +331,12 @@ class _Gathering:
         return names_of(self.reader.connection, self.reader.tenant, ids)
 
     def _refusals(self, names: Sequence[NameHeld]) -> list[Refusal]:
-        parameters = {"id": self.id, "size": self.size, "count": _REFUSALS_MAX}
+        parameters = {
+            "id": self.id,
+            "size": self.size,
+            "count": _REFUSALS_MAX,
+            "type": _TYPES.get(self.candidate.resource, ""),
+        }
         aimed = [_refusal(row) for row in self.reader.found(_REFUSED, **parameters)]
         latest = [(name.kind, name.value) for name in names if name.kind in self._naming()][-_NAMES_MAX:]
         known = {each.position for each in aimed}
@@ -435,6 +455,8 @@ def densest(left: Sequence[tuple[datetime, int, str | None]], at: datetime) -> B
     return Burst(len(user_ids), first[0], last[0], (first[1], last[1]), user_ids=user_ids)
 
 
+_TYPES = {"users": "User", "groups": "Group"}  # As the trail calls what requests are for.
+_LATEST_MAX = 10
 _LISTED = 200  # Memberships that are told one by one.
 _HELD_MAX = 2_000
 _ENDED_MAX = 100

@@ -113,6 +113,19 @@ def test_why_does_he_still_have_access(entra: Speaker) -> None:
     assert only["last"]["event"] == "RequestRefused"
 
 
+def test_a_request_for_a_group_is_no_attempt_on_the_user_whose_id_it_had(entra: Speaker) -> None:
+    """404: there is no such group, and nobody tried to delete her; nor, the other way round, to change the group."""
+    user, group = entra.user(active=True), entra.group()
+    refused(entra.send("DELETE", f"/Groups/{user['id']}"), 404)
+    refused(entra.send("PATCH", f"/Users/{group['id']}", patch_body(op("Replace", "active", False))), 404)
+    for resource, path in ((user, url_of(user)), (group, url_of(group))):
+        told = one(entra, resource["id"])
+        assert told.get("troubles", []) == [] and told["last"]["event"].endswith("Created")
+        assert "attempt" not in why(entra, resource["id"])["text"]
+        refused(entra.send("PATCH", path, patch_body(op("Replace", "externalId", 5))), 400)
+        assert [each["status"] for each in one(entra, resource["id"])["troubles"]] == [400]
+
+
 def test_what_a_missing_active_did(entra: Speaker) -> None:
     """Nothing: said as our reading, with the PUT it is about."""
     user = entra.user(active=True)
