@@ -18,7 +18,8 @@ from projections import asking as why_asking
 from projections.difference_words import as_json
 from projections.differences import Differences, moments
 from projections.log import ACTIONS, STATUSES, NoSuchRun
-from projections.moments import moment, past_moment
+from projections.moments import moment, past_moment, period
+from projections.rhythm import NoSuchClient
 from projections.subjects import NoSuchSubject, absence
 from projections.whole import story
 
@@ -75,7 +76,7 @@ async def history(request: Asked, slug: str) -> Response[bytes]:
     asked = request.query_params
 
     def answer(reader: Reader) -> Any:
-        count, before = (_number(asked.get(name), name) for name in ("count", "before"))
+        count, before = _number(asked.get("count"), "count", least=1), _number(asked.get("before"), "before")
         return answers.history(reader, _subject(request), count=count or answers.HISTORY_COUNT, before=before)
 
     return await _answered(request, slug, answer)
@@ -97,7 +98,7 @@ async def provisioning_log(request: Asked, slug: str) -> Response[bytes]:
     def answer(reader: Reader) -> Any:
         return answers.log(
             reader,
-            count=_count(request),
+            count=_count(request, least=1),
             before=_number(asked.get("before"), "before"),
             subject=asked.get("subject"),
             action=_one_of(asked.get("action"), "action", ACTIONS),
@@ -114,13 +115,14 @@ async def runs(request: Asked, slug: str) -> Response[bytes]:
     asked = request.query_params
 
     def answer(reader: Reader) -> Any:
+        since, until = period(asked.get("since"), asked.get("until"))
         return answers.runs(
             reader,
-            count=_count(request),
+            count=_count(request, least=1),
             before=_number(asked.get("before"), "before"),
             client=_named(asked.get("client"), "client"),
-            since=moment(asked.get("since"), "since"),
-            until=moment(asked.get("until"), "until"),
+            since=since,
+            until=until,
         )
 
     return await _answered(request, slug, answer)
@@ -132,7 +134,7 @@ async def entra_log(request: Asked, slug: str) -> Response[bytes]:
     query = request.query_params
 
     def answer(reader: Reader) -> Any:
-        since, until = (moment(query.get(name), name) for name in ("since", "until"))
+        since, until = period(query.get("since"), query.get("until"))
         return answers.entra(reader, _subject(request), since=since, until=until)
 
     return await _answered(request, slug, answer)
@@ -142,7 +144,7 @@ async def entra_log(request: Asked, slug: str) -> Response[bytes]:
 async def unmatched(request: Asked, slug: str) -> Response[bytes]:
     """Return what does not fit together: rows without a request, requests without a row; count of each."""
 
-    return await _answered(request, slug, lambda reader: entra_report.unmatched(reader, count=_count(request)))
+    return await _answered(request, slug, lambda reader: entra_report.unmatched(reader, count=_count(request, least=0)))
 
 
 @get("/api/{slug:str}/diff", media_type=MediaType.JSON)
@@ -208,7 +210,7 @@ async def or_failure(answer: Awaitable[_Answer]) -> _Answer | Response[bytes]:
     """Answer; every failure is JSON with one sentence."""
     try:
         return await answer
-    except (NoSuchSubject, NoSuchRun, received.NoSuchRequest) as error:
+    except (NoSuchClient, NoSuchRun, NoSuchSubject, received.NoSuchRequest) as error:
         return failed(404, str(error))
     except ScimError as error:
         return failed(error.status, error.detail, error.headers)
@@ -257,16 +259,16 @@ def _named(text: str | None, name: str) -> str | None:
     return _text(text, name)
 
 
-def _count(request: Asked) -> int:
-    count = _number(request.query_params.get("count"), "count")
+def _count(request: Asked, *, least: int) -> int:
+    count = _number(request.query_params.get("count"), "count", least=least)
     return _COUNT if count is None else count
 
 
-def _number(text: str | None, name: str) -> int | None:
+def _number(text: str | None, name: str, *, least: int = 0) -> int | None:
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise InvalidValue(f"{name} is a number")
+    if not (text.isascii() and text.isdigit() and len(text) <= 18 and int(text) >= least):
+        raise InvalidValue(f"{name} is a number from {least} on")
     return int(text)
 
 

@@ -9,8 +9,10 @@ import msgspec
 from cyclopts import App, Parameter
 
 from cli.exits import Misused
-from cli.flags import Data, DatabaseUrl, Json, KeysFolder, TenantName
+from cli.flags import Data, DatabaseUrl, Json, KeysFolder, TenantName, from_on
 from cli.verbs import say
+
+_Shown = Annotated[int, Parameter(validator=from_on(0, "--count"))]  # None of them: how many there are is told still.
 
 entra_log = App(name="entra-log", help="Take in Entra's provisioning log, and compare it with what was recorded here.")
 
@@ -87,8 +89,8 @@ def _progress(size: int) -> Iterator[Callable[[int], None]]:
 
 @entra_log.command
 def unmatched(
-    tenant: TenantName, /, *, count: int = 20, json: Json = False, data: Data = None, database_url: DatabaseUrl = None,
-    keys: KeysFolder = None,
+    tenant: TenantName, /, *, count: _Shown = 20, json: Json = False, data: Data = None,
+    database_url: DatabaseUrl = None, keys: KeysFolder = None,
 ) -> None:  # fmt: skip
     """Show what does not fit together: rows of Entra's log without a request here, requests without a row there.
 

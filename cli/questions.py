@@ -7,7 +7,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from cli.exits import Failed, Misused, NoSubject
-from cli.flags import Data, DatabaseUrl, Flag, Json, KeysFolder, TenantName
+from cli.flags import Before, Count, Data, DatabaseUrl, Flag, Json, KeysFolder, TenantName
 from cli.progress import progress
 from cli.verbs import say
 
@@ -79,7 +79,7 @@ def request(
 
 
 def history(
-    tenant: TenantName, subject: str, /, *, count: int = 100, before: int | None = None, json: Json = False,
+    tenant: TenantName, subject: str, /, *, count: Count = 100, before: Before = None, json: Json = False,
     data: Data = None, database_url: DatabaseUrl = None, keys: KeysFolder = None,
 ) -> None:  # fmt: skip
     """Tell what is recorded about a subject, in order, with old values and new.
@@ -118,7 +118,7 @@ def show(
 
 
 def log(
-    tenant: TenantName, /, *, count: int = 20, before: int | None = None, subject: Flag = None, action: Flag = None,
+    tenant: TenantName, /, *, count: Count = 20, before: Before = None, subject: Flag = None, action: Flag = None,
     status: Flag = None, run: int | None = None, json: Json = False, data: Data = None,
     database_url: DatabaseUrl = None, keys: KeysFolder = None,
 ) -> None:  # fmt: skip
@@ -148,13 +148,13 @@ def log(
 
 
 def runs(
-    tenant: TenantName, /, *, client: Flag = None, since: Flag = None, until: Flag = None, count: int = 20,
-    before: int | None = None, json: Json = False, data: Data = None, database_url: DatabaseUrl = None,
+    tenant: TenantName, /, *, client: Flag = None, since: Flag = None, until: Flag = None, count: Count = 20,
+    before: Before = None, json: Json = False, data: Data = None, database_url: DatabaseUrl = None,
     keys: KeysFolder = None,
 ) -> None:  # fmt: skip
     """List the runs of each client, newest first: its requests without a pause; and say which client is silent.
 
-    Exit status: 0 answered, 1 failed, 2 usage.
+    Exit status: 0 answered, 1 failed, 2 usage, 3 no such client.
 
     Args:
         client: Only runs of one client: a token's or OAuth client's id or label, or operator.
@@ -163,9 +163,14 @@ def runs(
         count: How many runs (20; at most 1000).
         before: Only what began before this position.
     """
+    from domain.errors import InvalidValue
     from projections import answers, telling
+    from projections.moments import period
 
-    first, last = _moment(since, "--since"), _moment(until, "--until")
+    try:
+        first, last = period(since, until, "--since", "--until")
+    except InvalidValue as error:
+        raise Misused(str(error)) from None
 
     def read(reader: Any) -> Any:
         return answers.runs(reader, count=count, before=before, client=client, since=first, until=last)
@@ -193,13 +198,14 @@ def ask(
     from ledger.reader import Reader
     from projections.log import NoSuchRun
     from projections.received import NoSuchRequest
+    from projections.rhythm import NoSuchClient
     from projections.subjects import NoSuchSubject
 
     config = read_config(data=data, database_url=database_url, keys=keys)
     with open_tenant(config, slug) as (connection, tenant, vault):
         try:
             told = question(Reader(connection, tenant, vault))
-        except (NoSuchRequest, NoSuchSubject) as error:
+        except (NoSuchClient, NoSuchRequest, NoSuchSubject) as error:
             raise NoSubject(str(error)) from None
         except NoSuchRun as error:
             raise Failed(str(error)) from None

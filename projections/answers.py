@@ -164,7 +164,7 @@ def runs(
 ) -> RunList:  # fmt: skip
     """Return a page of runs, newest first, and how regularly each client comes.
 
-    client: id or label. since, until: only runs with a request between these, both included.
+    client: id or label. since, until: only runs with a request between these, both included. Raises NoSuchClient.
     """
     size = read_up_to(reader, "runs")
     if isinstance(since, datetime):

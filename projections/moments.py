@@ -32,3 +32,17 @@ def past_moment(text: str | None, name: str = "asOf") -> datetime | int:
     if found is None:
         raise InvalidValue(f"say which moment you mean: {name} is an RFC 3339 time or a position")
     return found
+
+
+def period(
+    since: str | None, until: str | None, since_name: str = "since", until_name: str = "until"
+) -> tuple[datetime | int | None, datetime | int | None]:
+    """Read both ends of a period, each of which may be left open. Raises InvalidValue, also when they are in disorder.
+
+    A time and a position are not compared: which one comes first, only the ledger knows.
+    """
+    start, end = moment(since, since_name), moment(until, until_name)
+    match start, end:
+        case (datetime(), datetime()) | (int(), int()) if start > end:  # type: ignore[operator]
+            raise InvalidValue(f"{since_name} comes after {until_name}")
+    return start, end

@@ -14,6 +14,7 @@ import psycopg
 from msgspec import Struct
 
 from ledger.entry import Tenant
+from ledger.tenants import OPERATOR
 from projections.runs import RUN_COLUMNS, Run
 
 COUNT_MAX = 1_000
@@ -21,6 +22,10 @@ SILENCE_MIN = timedelta(hours=2)
 _RUNS_LOOKED_AT = 50
 _RUNS_OF_A_REGULAR = 4
 _INTERVALS_MISSED = 3  # Entra comes every 40 minutes: two hours.
+
+
+class NoSuchClient(Exception):
+    """No client of the tenant has, or ever had, that id or label."""
 
 
 class ClientSeen(Struct, frozen=True, omit_defaults=True):
@@ -154,6 +159,17 @@ select c.client_id, r.started, r.ended
 """
 
 
+# Revoked ones too, and whoever left a run under a label that nobody has any more.
+_KNOWN = """
+select exists (select from tokens
+                where tenant_id = %(tenant)s and client_id is null and %(client)s in (token_id::text, label))
+    or exists (select from clients
+                where tenant_id = %(tenant)s and %(client)s in (client_id::text, label))
+    or exists (select from runs
+                where tenant_id = %(tenant)s and %(client)s in (client_id, client_label))
+"""
+
+
 def read_runs(
     connection: psycopg.Connection[Any], tenant: Tenant, size: int, *, count: int = 50, before: int | None = None,
     client: str | None = None, since: int = 0, until: int | None = None,
@@ -161,7 +177,7 @@ def read_runs(
     """Return up to `count` runs, newest first, and every client that may act.
 
     before: only runs that began before this position. client: id or label. since, until: positions; runs that have a
-    request between them.
+    request between them. Raises NoSuchClient.
     """
     count = max(0, min(count, COUNT_MAX))
     parameters = {
@@ -174,6 +190,8 @@ def read_runs(
     }
     with psycopg.Cursor(connection) as cursor:
         runs = [_told(row) for row in cursor.execute(_RUNS.encode(), parameters)]
+        if not runs and client not in (None, OPERATOR) and cursor.execute(_KNOWN, parameters).fetchone() != (True,):
+            raise NoSuchClient(f"tenant {tenant.slug} has no client {client!r}, and never had")
         for run in runs:
             run.changed_by_others = not run.follows and _others(cursor, tenant, run)
     next_before = runs[-1].first_position if runs and len(runs) == count else None

@@ -209,3 +209,34 @@ def test_differences_are_the_auditors(past: Past) -> None:
     """Another scope is refused."""
     url = f"{past.service.base_url}/api/{past.slug}/diff?from=0"
     assert httpx.get(url, headers={"Authorization": f"Bearer {past.token}"}).status_code == 403
+
+
+# --- numbers and periods that can hold nothing
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "sentence"),
+    [
+        ("/log?count=0", 400, "count is a number from 1 on"),
+        ("/runs?count=0", 400, "count is a number from 1 on"),
+        ("/history?subject=ada&count=0", 400, "count is a number from 1 on"),
+        ("/log?before=-1", 400, "before is a number from 0 on"),
+        ("/runs?since=2026-02-01&until=2026-01-01", 400, "since comes after until"),
+        ("/runs?since=7&until=6", 400, "since comes after until"),
+        ("/entra-log?subject=ada&since=2026-02-01&until=2026-01-01", 400, "since comes after until"),
+        ("/runs?client=nobody", 404, "no client 'nobody', and never had"),
+    ],
+)
+def test_what_can_only_be_empty_is_refused(past: Past, path: str, status: int, sentence: str) -> None:
+    """200 and nothing would read as an answer: nobody did anything."""
+    answer = past.audit.get(path)
+    assert answer.status_code == status and sentence in answer.json()["error"]
+
+
+def test_a_page_may_end_where_the_ledger_begins(past: Past) -> None:
+    """before=0 is what next_before comes to, and a client without runs in a period is a client."""
+    assert past.audit.get("/log?before=0").json()["records"] == []
+    assert past.audit.get("/entra-log/unmatched?count=0").status_code == 200
+    (client, *_) = past.audit.get("/runs").json()["runs"]
+    for name in (client["client_id"], client["client_label"], "operator"):
+        assert past.audit.get("/runs", params={"client": name, "until": "2020-01-01"}).json()["runs"] == []

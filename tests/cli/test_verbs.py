@@ -244,6 +244,17 @@ REFUSED = [
     (1, ["why", "nobody", "x"], "there is no tenant nobody; ./scim-ledger tenant list shows all"),
     (2, ["request", "default", "x"], "a request id is a UUID, as why, history and log show it"),
     (3, ["request", "default", "00000000-0000-4000-8000-000000000000"], "no request 00000000-0000-4000-8000-0000"),
+    (2, ["log", "default", "--count", "0"], "--count is a number from 1 on"),
+    (2, ["log", "default", "--count", "-1"], "--count is a number from 1 on"),
+    (2, ["log", "default", "--before", "-1"], "--before is a number from 0 on"),
+    (2, ["history", "default", "nobody", "--count", "-3"], "--count is a number from 1 on"),
+    (2, ["history", "default", "nobody", "--before", "-3"], "--before is a number from 0 on"),
+    (2, ["runs", "default", "--count", "-1"], "--count is a number from 1 on"),
+    (2, ["runs", "default", "--before", "-1"], "--before is a number from 0 on"),
+    (2, ["runs", "default", "--since", "2026-02-01", "--until", "2026-01-01"], "--since comes after --until"),
+    (2, ["runs", "default", "--since", "7", "--until", "6"], "--since comes after --until"),
+    (3, ["runs", "default", "--client", "nobody"], "tenant default has no client 'nobody', and never had"),
+    (2, ["entra-log", "unmatched", "default", "--count", "-1"], "--count is a number from 0 on"),
 ]
 
 
@@ -323,6 +334,16 @@ def test_what_cannot_be_done_is_one_sentence_and_a_status(
     said = say(*arguments)
     assert said.status == status
     assert sentence in said.refusal
+
+
+def test_runs_of_a_client_that_never_came_are_none(say: Say, tenant: str) -> None:
+    """It is known, revoked or not: nothing is an answer then."""
+    created = say("client", "create", "--tenant", tenant, "--label", "Gallery", "--scope", "scim")
+    token = say("token", "create", "--tenant", tenant, "--label", "Nightly", "--scope", "scim", "--json")
+    assert say("token", "revoke", "Nightly", "--tenant", tenant).status == 0
+    for client in ("Gallery", created.out.strip(), "Nightly", json.loads(token.out)["token_id"]):
+        assert json.loads(say("runs", tenant, "--client", client, "--json").out)["runs"] == []
+    assert say("runs", tenant, "--client", "operator").status == 0
 
 
 WRONG = [
