@@ -165,11 +165,13 @@ def _declarations(segment: str, shape: str, key: str) -> Json:
         f"declare{shape}s",
         "Declare schemas and resource types, all or none",
         answer("What was declared.", "Revised", media_type=JSON),
+        PayloadTooLarge,
     )
     replace = _admin(
         f"replace{shape}Declared",
         "Declare the next revision of one",
         answer("What was declared.", "Revised", media_type=JSON),
+        PayloadTooLarge,
     )
     return {
         f"/api/{{tenant}}/{segment}": {

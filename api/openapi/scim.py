@@ -24,8 +24,10 @@ from domain.errors import (
 BASE = "/scim/{tenant}/v2"
 TENANT = path_parameter("tenant", "The tenant's name in URLs.", pattern="^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
 _ID = path_parameter("id", "The id that we gave the resource.")
-_IF_MATCH: Json = {"If-Match": {"type": "string", "description": 'Only if this is still the version, as W/"3".'}}
-_IF_NONE_MATCH: Json = {"If-None-Match": {"type": "string", "description": "Only if the version is another one."}}
+_CONDITIONS: Json = {
+    "If-Match": {"type": "string", "description": 'Only if this is still the version, as W/"3".'},
+    "If-None-Match": {"type": "string", "description": "Only if the version is another one."},
+}
 _READING = (*ALWAYS, InvalidValue)
 _LISTING = (*_READING, InvalidFilter, InvalidCursor, ExpiredCursor, InvalidCount)
 _BODY = (*_READING, PayloadTooLarge, UnsupportedMediaType)
@@ -109,9 +111,9 @@ def _create(resource_type: ResourceType) -> Json:
 
 def _read(name: str, shape: str) -> Json:
     answers = {"200": answer(f"The {shape}.", shape, *_RESOURCE_HEADERS), **_NOT_MODIFIED}
-    operation = _operation(f"read{name}", f"Read a {shape}", answers, _READING)
+    operation = _operation(f"read{name}", f"Read a {shape}", answers, (*_READING, PreconditionFailed))
     looking_back = parameters({**SELECTING, **AS_OF})
-    return {**operation, "parameters": looking_back + parameters(_IF_NONE_MATCH, "header"), "security": _EITHER}
+    return {**operation, "parameters": looking_back + parameters(_CONDITIONS, "header"), "security": _EITHER}
 
 
 def _replace(name: str, shape: str) -> Json:
@@ -134,7 +136,7 @@ def _patch(name: str, resource_type: ResourceType) -> Json:
 def _delete(name: str) -> Json:
     errors = (*_BODY, PreconditionFailed)
     operation = _operation(f"delete{name}", f"Delete a {name}", {"204": answer("Gone.")}, errors)
-    return {**operation, "parameters": parameters(_IF_MATCH, "header")}
+    return {**operation, "parameters": parameters(_CONDITIONS, "header")}
 
 
 def _bulk() -> Json:
@@ -145,7 +147,7 @@ def _bulk() -> Json:
 
 
 def _changing() -> list[Json]:
-    return parameters(SELECTING) + parameters(_IF_MATCH, "header")
+    return parameters(SELECTING) + parameters(_CONDITIONS, "header")
 
 
 def _discovery() -> Json:
@@ -160,5 +162,5 @@ def _discovery() -> Json:
 
 def _described(name: str, summary: str, shape: str) -> Json:
     answers = {"200": answer("What is offered to this tenant.", shape, "ETag"), **_NOT_MODIFIED}
-    operation = _operation(name, summary, answers, ALWAYS)
-    return {**operation, "parameters": parameters(_IF_NONE_MATCH, "header")}
+    operation = _operation(name, summary, answers, (*ALWAYS, PreconditionFailed))
+    return {**operation, "parameters": parameters(_CONDITIONS, "header")}

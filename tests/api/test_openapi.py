@@ -119,11 +119,15 @@ def kind_of(shape: Json) -> Any:
 def test_refusals_are_described_with_every_reason() -> None:
     """Every scimType there is, and on each operation of a tenant the errors that any request can meet."""
     assert set(DOCUMENT["components"]["schemas"]["Error"]["properties"]["scimType"]["enum"]) == SCIM_TYPES
-    for path, _, _, operation in operations():
+    for path, verb, _, operation in operations():
         if {"bearer"} <= set().union(*operation["security"]):
             assert {"400", "401", "403", "404", "503"} <= set(operation["responses"]), path
-        if "requestBody" in operation and path.startswith("/scim/"):
-            assert {"413", "415"} <= set(operation["responses"]), path
+        if "requestBody" in operation:
+            assert "413" in operation["responses"], path
+            assert "415" in operation["responses"] or not path.startswith("/scim/"), path
+        if "304" in operation["responses"] or (verb in ("put", "patch", "delete") and path.startswith("/scim/")):
+            assert "412" in operation["responses"], path
+            assert {"If-Match", "If-None-Match"} <= {each["name"] for each in operation["parameters"]}, path
         for status, response in operation["responses"].items():
             assert status not in ("401", "503") or path == "/readyz" or response["headers"]
 
