@@ -12,7 +12,7 @@ from litestar.types import Receive, Scope, Send
 
 from api.audit import AUDIT_HANDLERS
 from api.entra_log import take_in
-from api.framework import refusal
+from api.framework import refusal, refuse_long_query
 from api.oauth import token_endpoint
 from api.observing import observed, tell_defect
 from api.openapi.document import schema_endpoint
@@ -80,6 +80,7 @@ def create_app(service: Service, pass_on_lines: Callable[[], None]) -> Litestar:
         lifespan=[lifespan],
         openapi_config=None,
         logging_config=None,
+        before_request=refuse_long_query,
         exception_handlers={Exception: refusal},
         after_exception=[tell_defect],
         request_max_body_size=service.config.body_bytes_max,

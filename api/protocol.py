@@ -8,10 +8,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.answers import error_answer
 from api.exchange import SCIM_JSON
+from api.framework import told
 from domain.errors import HeadTooLarge, InvalidSyntax, ScimError, UriTooLong
 
 HEAD_BYTES_MAX = 65_536  # Of a request line and its headers, one read of the socket more or less.
 _URL_BYTES_MAX = 65_535  # What the parser can take apart.
+_PATH_BYTES = 16  # Of a URL: enough to see whose it is.
 
 
 class Coalescing:
@@ -79,11 +81,18 @@ class Protocol(HttpToolsProtocol):
         """Who offers another protocol is answered in this one, and nothing is worth a warning."""
 
     def _refuse(self, error: ScimError) -> None:
-        """Answer like every refusal, and close: where the next request would begin, nobody knows."""
-        body = error_answer(error).body
-        head = (
-            f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\ncontent-type: {SCIM_JSON.decode()}\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
+        """Answer like every refusal at that path, and close: where the next request would begin, nobody knows."""
+        path = "" if self.headers is None else self.url[:_PATH_BYTES].decode("latin-1")
+        headers, body = _refusal(path, error)
+        headers |= {"content-length": str(len(body)), "connection": "close"}
+        lines = [f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}", *map(": ".join, headers.items())]
+        self.transport.write("\r\n".join([*lines, "", ""]).encode() + body)
         self.transport.close()
+
+
+def _refusal(path: str, error: ScimError) -> tuple[dict[str, str], bytes]:
+    """Headers and body in the words of whom the path belongs to; SCIM's where no path was read."""
+    if not path or path.startswith("/scim"):
+        return {"content-type": SCIM_JSON.decode()}, error_answer(error).body
+    answer = told(path, error.status, error.detail)
+    return {"content-type": "application/json", **answer.headers}, answer.content

@@ -14,7 +14,7 @@ from api import bulk, discovery, groups, listing, users
 from api.answers import error_answer
 from api.caller import Caller
 from api.exchange import Answer, ClientGone, Exchange
-from api.query import parameters, selection
+from api.query import parameters, refuse_long, selection
 from api.refusals import Refusals
 from api.service import Service
 from domain.attributes import ResourceType
@@ -120,6 +120,7 @@ class Scim:
         exchange.caller = await self._service.callers.identify(slug, exchange.headers.get(b"authorization"))
         if exchange.caller.bucket is not None:
             await exchange.caller.bucket.turn()
+        refuse_long(exchange.query)
         if self._service.quiet and exchange.method not in _READING:
             await self._service.quiet.passed(exchange.caller.tenant.tenant_id)
         rest = _spelled(exchange.caller, rest)

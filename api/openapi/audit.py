@@ -6,6 +6,7 @@ from api.openapi.shapes import Json, ref
 from domain.errors import (
     Conflict,
     Forbidden,
+    HeadTooLarge,
     InvalidSyntax,
     InvalidValue,
     NoSuchResource,
@@ -14,12 +15,15 @@ from domain.errors import (
     TooManyRequests,
     Unauthenticated,
     Unavailable,
+    UriTooLong,
 )
 from projections.log import ACTIONS, STATUSES
 from projections.reports.catalog import FORMATS, REPORTS
 from projections.reports.frame import Parameter
 
-_ERRORS = (InvalidValue, Unauthenticated, Forbidden, NoSuchResource, TooManyRequests, Unavailable)
+_ERRORS = (
+    InvalidValue, Unauthenticated, Forbidden, NoSuchResource, UriTooLong, TooManyRequests, HeadTooLarge, Unavailable,
+)  # fmt: skip
 _SUBJECT = "A userName, externalId or id, held now or ever."
 _NUMBER = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
 _COUNT = {**_NUMBER, "minimum": 1}

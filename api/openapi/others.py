@@ -1,8 +1,9 @@
 """What is neither SCIM nor an auditor's, described: OAuth, the operators' endpoints, this document."""
 
-from api.openapi.exchanges import HEADERS_OF, JSON, headers
+from api.openapi.exchanges import HEADERS_OF, JSON, headers, refusals
 from api.openapi.scim import TENANT
 from api.openapi.shapes import Json
+from domain.errors import HeadTooLarge, UriTooLong
 
 
 def other_paths() -> Json:
@@ -22,7 +23,9 @@ def _grant() -> Json:
             ("400", "A request that cannot be answered."),
             ("401", "No such client, or not its secret."),
             ("413", "A form that is too large."),
+            ("414", "A query string, though none is read, that is too long."),
             ("429", "Too many attempts."),
+            ("431", "Headers that are too large."),
             ("503", "The database cannot be reached."),
         )
     }
@@ -48,8 +51,8 @@ def _operations() -> Json:
 
 
 def _public(name: str, summary: str, answers: Json) -> Json:
-    operation = {"operationId": name, "summary": summary, "tags": ["Operations"], "security": [], "responses": answers}
-    return {"get": operation}
+    operation = {"operationId": name, "summary": summary, "tags": ["Operations"], "security": []}
+    return {"get": {**operation, "responses": {**answers, **refusals(UriTooLong, HeadTooLarge, media_type=JSON)}}}
 
 
 _TEXT = {"type": "string"}

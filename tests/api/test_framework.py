@@ -8,7 +8,7 @@ import pytest
 from issuing import token_with
 from litestar import get
 from litestar.testing import create_test_client
-from speaking import ERROR, SCIM_JSON, Speaker
+from speaking import ERROR, SCIM_JSON, Speaker, said
 
 from api.framework import refusal
 from tests.running import NO_TLS
@@ -81,6 +81,27 @@ def test_below_oauth_every_refusal_is_that_of_the_rfc(web: httpx.Client, lenient
         assert response.json().keys() == {"error", "error_description"}
         assert response.json()["error"] == "invalid_request"
         assert status != 405 or allowed(response) == {"POST", "OPTIONS"}
+
+
+@pytest.mark.parametrize("bytes_over", [1, 2_000, 70_000])
+def test_a_query_that_is_too_long_is_414_in_the_words_of_the_path(lenient: Speaker, bytes_over: int) -> None:
+    """Also beyond what the parser can take apart; below httpx, whose own limit is less."""
+    query = "x" * (8_192 + bytes_over)
+    for path, said_by in (
+        (f"/api/{lenient.slug}/log", {"error"}),
+        (f"/oauth/{lenient.slug}/token", {"error", "error_description"}),
+        ("/healthz", {"error"}),
+        (f"{lenient.base}/Users", {"schemas", "status", "detail"}),
+    ):
+        method = "POST" if path.startswith("/oauth") else "GET"
+        lines = [f"{method} {path}?{query} HTTP/1.1", "Host: x", f"Authorization: Bearer {lenient.token}", "", ""]
+        (answer,) = said(lenient, "\r\n".join(lines).encode())
+        assert answer.status in ((414,) if bytes_over < 60_000 else (414, 431))
+        assert answer.json().keys() == said_by
+        assert path.startswith("/oauth") is (answer.headers.get("cache-control") == "no-store")
+    for path in (f"/api/{lenient.slug}/log", "/healthz"):
+        (answer,) = said(lenient, f"GET {path}?{query[:8_192]} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert answer.status in (200, 401)
 
 
 def test_a_defect_is_told_in_the_same_words_and_not_which() -> None:

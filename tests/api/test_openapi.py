@@ -122,6 +122,7 @@ def test_refusals_are_described_with_every_reason() -> None:
     for path, verb, _, operation in operations():
         if {"bearer"} <= set().union(*operation["security"]):
             assert {"400", "401", "403", "404", "503"} <= set(operation["responses"]), path
+        assert {"414", "431"} <= set(operation["responses"]), path
         if "requestBody" in operation:
             assert "413" in operation["responses"], path
             assert "415" in operation["responses"] or not path.startswith("/scim/"), path
