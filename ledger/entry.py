@@ -14,6 +14,7 @@ Position = NewType("Position", int)  # Of an entry in its tenant's order, from 0
 
 
 TOKEN_RATE_MIN = 25  # Requests a second that identity providers are promised (Entra's gallery rule).
+TOKEN_RATE_MAX = 1_000_000
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,7 +27,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     repost_inactive: Literal["refuse", "reactivate"] = "refuse"  # A POST of somebody who is there, but inactive.
     manager_id_as_value: bool = False  # RX-15: SCIM 1.1's managerId in templates that were never renewed.
     endpoints_any_case: bool = False  # RX-33: /users for /Users.
-    token_requests_per_second: Annotated[int, Meta(ge=0, le=1_000_000)] = 0  # Of each token; 0 is no limit.
+    token_requests_per_second: Annotated[int, Meta(ge=0, le=TOKEN_RATE_MAX)] = 0  # Of each token; 0 is no limit.
 
     def __post_init__(self) -> None:
         if 0 < self.token_requests_per_second < TOKEN_RATE_MIN:

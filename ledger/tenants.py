@@ -5,19 +5,20 @@ import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import msgspec
 import psycopg
 from msgspec import Struct
+from msgspec.inspect import IntType, LiteralType, StructType, type_info
 from msgspec.structs import replace
 from psycopg.types.json import Jsonb
 
 from domain.events import Event, SettingChanged, TokenIssued, TokenRevoked
 from ledger.codec import encode_cause, encode_payload, seal_payload
-from ledger.entry import Cause, Settings, Tenant, TenantId
+from ledger.entry import TOKEN_RATE_MAX, TOKEN_RATE_MIN, Cause, Settings, Tenant, TenantId
 from ledger.jobs import Job, NewEntry
 from ledger.randomness import random_id
 from ledger.single import append
@@ -264,9 +265,22 @@ def lock_tenant(connection: Connection, tenant: Tenant) -> Settings:
 def _with(settings: Settings, setting: str, value: Any) -> Settings:
     try:
         return msgspec.convert({**msgspec.to_builtins(settings), setting: value}, Settings, strict=False)
-    except msgspec.ValidationError as error:
-        reason = str(error).partition(" - at")[0].replace("`bool`", "true or false").replace("`", "")
-        raise Malformed(f"{setting} cannot be {value!r}: {reason[:1].lower()}{reason[1:]}") from None
+    except msgspec.ValidationError:
+        raise Malformed(f"{setting} cannot be {value!r}: it takes {_taken(setting)}") from None
+
+
+def _taken(setting: str) -> str:
+    """What a setting takes, in words."""
+    if setting == "token_requests_per_second":
+        return f"a whole number from {TOKEN_RATE_MIN} to {TOKEN_RATE_MAX:,}, or 0 for no limit"
+    kinds = {field.name: field.type for field in cast("StructType", type_info(Settings)).fields}
+    match kinds[setting]:
+        case LiteralType(values=values):
+            return " or ".join(map(str, values))
+        case IntType(ge=least, le=most):
+            return f"a whole number from {least} to {most:,}"
+        case _:
+            return "true or false"
 
 
 def _claim_group_names(connection: Connection, tenant: Tenant, *, unique: bool) -> None:
