@@ -126,16 +126,16 @@ def list_secrets_(
     client: ClientName, /, *, tenant: TenantName, json: Json = False, data: Data = None,
     database_url: DatabaseUrl = None, keys: KeysFolder = None,
 ) -> None:  # fmt: skip
-    """List a client's secrets by their ids, never the secrets themselves.
+    """List a client's secrets by their ids, never the secrets themselves; also of a client that is revoked.
 
-    Exit status: 0 listed, 1 there is no such live client, or failed; 2 usage.
+    Exit status: 0 listed, 1 there is no such client, or failed; 2 usage.
     """
     from cli.connect import open_tenant
-    from ledger.clients import find_client, list_secrets
+    from ledger.clients import find_client_ever, list_secrets
     from ledger.config import read_config
 
     with open_tenant(read_config(data=data, database_url=database_url, keys=keys), tenant) as (connection, found, _):
-        secrets = list_secrets(connection, found, find_client(connection, found, client).client_id)
+        secrets = list_secrets(connection, found, find_client_ever(connection, found, client).client_id)
     if json:
         return say(msgspec.json.encode(secrets).decode())
     for each in secrets:

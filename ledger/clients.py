@@ -107,7 +107,14 @@ def list_clients(connection: Connection, tenant: Tenant) -> list[Client]:
 def find_client(connection: Connection, tenant: Tenant, client: str) -> Client:
     """Return a live client by id or label. Raises TenantRefused when there is none, or several."""
     live = [c for c in list_clients(connection, tenant) if client in (c.client_id, c.label) and not c.revoked_at]
-    return the_only(live, f"tenant {tenant.slug}", "client", client)
+    return the_only(live, f"tenant {tenant.slug}", "live client", client)
+
+
+def find_client_ever(connection: Connection, tenant: Tenant, client: str) -> Client:
+    """Return a client by id or label, a revoked one where none is live. Raises TenantRefused for none, or several."""
+    ever = [each for each in list_clients(connection, tenant) if client in (each.client_id, each.label)]
+    live = [each for each in ever if not each.revoked_at]
+    return the_only(live or ever, f"tenant {tenant.slug}", "live client" if live else "client", client)
 
 
 def revoke_client(connection: Connection, tenant: Tenant, vault: Vault, client: str) -> Client:
@@ -163,7 +170,7 @@ def revoke_secret(
         _hold(connection, tenant, client_id)
         secrets = list_secrets(connection, tenant, client_id)
         live = [secret for secret in secrets if secret.secret_id == secret_id and not secret.revoked_at]
-        revoked = the_only(live, f"client {client}", "secret", secret_id)
+        revoked = the_only(live, f"client {client}", "live secret", secret_id)
         at = _append(connection, tenant, vault, client_id, ClientSecretRevoked(secret_id))
         _end_secret(connection, tenant, secret_id, at)
     return msgspec.structs.replace(revoked, revoked_at=at)

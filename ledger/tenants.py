@@ -197,7 +197,7 @@ def revoke_token(connection: Connection, tenant: Tenant, vault: Vault, token: st
     with connection.transaction():
         lock_tenant(connection, tenant)
         live = [t for t in list_tokens(connection, tenant) if token in (t.token_id, t.label) and not t.revoked_at]
-        revoked = the_only(live, f"tenant {tenant.slug}", "token", token)
+        revoked = the_only(live, f"tenant {tenant.slug}", "live token", token)
         stream, event = f"tokens/{revoked.token_id}", TokenRevoked(revoked.token_id)
         job = operator_job(tenant, vault, stream, 2, revoked.token_id, event)
         appended = append(connection, job)
@@ -211,12 +211,12 @@ def revoke_token(connection: Connection, tenant: Tenant, vault: Vault, token: st
 Named = TypeVar("Named")
 
 
-def the_only(live: Sequence[Named], holder: str, kind: str, name: str) -> Named:
+def the_only(found: Sequence[Named], holder: str, kind: str, name: str) -> Named:
     """Return the one thing that a name means. Raises TenantRefused when there is none, or several."""
-    if len(live) != 1:
-        which = f"no live {kind}" if not live else f"{len(live)} live {kind}s, name one by its id:"
+    if len(found) != 1:
+        which = f"no {kind}" if not found else f"{len(found)} {kind}s, name one by its id:"
         raise TenantRefused(f"{holder} has {which} {name}".rstrip(":"))
-    return live[0]
+    return found[0]
 
 
 def list_tokens(connection: Connection, tenant: Tenant) -> list[Token]:

@@ -169,6 +169,28 @@ def test_a_client_gets_its_secrets_and_loses_them(say: Say, service: Service, te
     assert say("token", "list", "--tenant", tenant).out == "", "access tokens are nobody's to rotate"
 
 
+def test_the_secrets_of_a_revoked_client_are_listed(say: Say, tenant: str) -> None:
+    """For auditors: which there were, and until when; of several revoked ones with the label the id says which."""
+
+    def states(client: str) -> list[str]:
+        return [
+            line.split()[1] for line in say("client", "secret", "list", client, "--tenant", tenant).out.splitlines()
+        ]
+
+    ids = []
+    for count in (1, 2):
+        ids.append(say("client", "create", "--tenant", tenant, "--label", "Gallery", "--scope", "scim").out.strip())
+        for _ in range(count):
+            assert say("client", "secret", "add", ids[-1], "--tenant", tenant).status == 0
+        assert states("Gallery") == ["live"] * count
+        assert say("client", "revoke", "Gallery", "--tenant", tenant).status == 0
+        if count == 1:
+            assert states("Gallery") == states(ids[0]) == ["revoked"]
+    assert (states(ids[0]), states(ids[1])) == (["revoked"], ["revoked"] * 2)
+    refused = say("client", "secret", "list", "Gallery", "--tenant", tenant)
+    assert (refused.status, refused.refusal) == (1, f"tenant {tenant} has 2 clients, name one by its id: Gallery")
+
+
 def test_a_client_as_json_tells_where_its_tokens_come_from(say: Say, service: Service, tenant: str) -> None:
     made = json.loads(say("client", "create", "--tenant", tenant, "--label", "x", "--scope", "scim", "--json").out)
     assert made.keys() == {"client_id", "token_url"}
@@ -234,7 +256,7 @@ REFUSED = [
     (2, [*CLIENT, "--label", "", "--scope", "scim"], "a client needs a label of 1 to 200 printable characters"),
     (1, ["client", "revoke", "x", "--tenant", "default"], "tenant default has no live client x"),
     (1, ["client", "secret", "add", "x", "--tenant", "default"], "tenant default has no live client x"),
-    (1, ["client", "secret", "list", "x", "--tenant", "default"], "tenant default has no live client x"),
+    (1, ["client", "secret", "list", "x", "--tenant", "default"], "tenant default has no client x"),
     (2, ["token", "list"], "token list needs --tenant; ./scim-ledger token list --help tells more"),
     (2, ["tenant", "lst"], 'Unknown command "lst". Did you mean "list"?'),
     (2, ["tenant", "list", "--data", "/dev/null"], "data folder: /dev/null is a file, not a folder"),
