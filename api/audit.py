@@ -241,15 +241,15 @@ def failed(status: int, sentence: str, headers: dict[str, str] | None = None) ->
 
 
 def _subject(request: Asked) -> str:
-    subject: str | None = request.query_params.get("subject")
-    if not subject or len(subject) > 1_024 or "\0" in subject:
+    subject = _text(request.query_params.get("subject"), "subject")
+    if not subject or not subject.strip():
         raise InvalidValue("say whom you mean: ?subject= with a userName, externalId or id")
     return subject
 
 
 def _text(text: str | None, name: str) -> str | None:
     if text is not None and (len(text) > 1_024 or "\0" in text):
-        raise InvalidValue(f"{name} is a text of at most 1,024 characters")
+        raise InvalidValue(f"{name} is a text of at most 1,024 characters, none of them NUL")
     return text
 
 

@@ -46,6 +46,8 @@ def why(
     from projections.subjects import absence
     from projections.whole import story
 
+    if not subject.strip():
+        raise Misused("say whom you mean: a userName, externalId or id")
     asked = Asked(record=id or "", group=group or "", attribute=attribute or "", others=others)
     told: list[Why] = []
 

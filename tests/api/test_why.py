@@ -296,3 +296,15 @@ def test_a_refused_operation_of_a_bulk_request_is_found_by_the_names_it_wanted(
     whole = entra.asked(f"/requests/{shown[0]['told']['bulk']['request_id']}")
     assert (whole["body"] is not None) is bool(others)
     assert whole["body_is"].startswith("as received" if others else "kept with each operation")
+
+
+@pytest.mark.parametrize("subject", ["x" * 1_025, "ada\0"])
+@pytest.mark.parametrize("path", ["/why", "/history", "/entra-log"])
+def test_a_subject_that_cannot_be_one_is_told_apart_from_none(entra: Speaker, path: str, subject: str) -> None:
+    """Too long, or with NUL in it: whoever sent one has said whom they mean."""
+    refusal = entra.audit.get(path, params={"subject": subject})
+    assert refusal.status_code == 400
+    assert refusal.json() == {"error": "subject is a text of at most 1,024 characters, none of them NUL"}
+    for nobody in ("", " "):
+        assert "say whom you mean" in entra.audit.get(path, params={"subject": nobody}).json()["error"]
+    assert entra.audit.get("/log", params={"subject": subject}).status_code in (400, 404)

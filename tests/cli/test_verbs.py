@@ -261,6 +261,8 @@ REFUSED = [
     (2, ["tenant", "lst"], 'Unknown command "lst". Did you mean "list"?'),
     (2, ["tenant", "list", "--data", "/dev/null"], "data folder: /dev/null is a file, not a folder"),
     (3, ["history", "default", "nobody@contoso.example"], "nobody"),
+    (2, ["why", "default", ""], "say whom you mean: a userName, externalId or id"),
+    (2, ["why", "default", "  "], "say whom you mean: a userName, externalId or id"),
     (1, ["why", "nobody", "x"], "there is no tenant nobody; ./scim-ledger tenant list shows all"),
     (2, ["request", "default", "x"], "a request id is a UUID, as why, history and log show it"),
     (3, ["request", "default", "00000000-0000-4000-8000-000000000000"], "no request 00000000-0000-4000-8000-0000"),
