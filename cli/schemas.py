@@ -43,7 +43,7 @@ def add(
 
     A file that declares a schema again is its next revision. A running service has it within a second.
 
-    Exit status: 0 declared, or it was so; 1 refused, with the reason, or failed; 2 usage.
+    Exit status: 0 declared, or it was so; 1 refused, with the reason, or failed; 2 usage, or no file to read.
 
     Args:
         file: JSON: one Schema or ResourceType, an array of them, or a ListResponse. `-` reads standard input.
@@ -142,7 +142,7 @@ def _read(file: Path) -> bytes:
     try:
         raw = sys.stdin.buffer.read(_FILE_BYTES_MAX + 1) if str(file) == "-" else file.read_bytes()
     except OSError as error:
-        raise Failed(f"{file} cannot be read: {(error.strerror or 'no reason was given').lower()}") from None
+        raise Misused(f"{file} cannot be read: {(error.strerror or 'no reason was given').lower()}") from None
     if len(raw) > _FILE_BYTES_MAX:
         raise Failed(f"{file} is larger than {_FILE_BYTES_MAX} bytes")
     return raw

@@ -520,7 +520,7 @@ def test_a_schema_that_cannot_be_is_refused_in_one_sentence(say: Say, tenant: st
     assert refused.status == 1 and BADGE in refused.refusal and "'2nd'" in refused.refusal
     assert say("schema", "list", tenant).out == ""
     missing = say("schema", "add", tenant, str(tmp_path / "none.json"))
-    assert missing.status == 1 and "cannot be read: no such file" in missing.refusal
+    assert missing.status == 2 and "cannot be read: no such file" in missing.refusal
     (tmp_path / "broken.json").write_text("{")
     assert "not JSON" in say("schema", "add", tenant, str(tmp_path / "broken.json")).refusal
     assert say("schema", "add", tenant, file, "--required").status == 2
