@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import os
 
-from litestar import MediaType, Request, Response, get
+from litestar import HttpMethod, MediaType, Request, Response, route
 
 from api.service import Service
 
 _LAGS_S = 2.0
+_READING = [HttpMethod.GET, HttpMethod.HEAD]  # Load balancers send HEAD; the server drops its body.
 
 
 def _service(request: Request) -> Service:  # type: ignore[type-arg]
@@ -16,13 +17,13 @@ def _service(request: Request) -> Service:  # type: ignore[type-arg]
     return service
 
 
-@get("/healthz", media_type=MediaType.JSON)
+@route("/healthz", http_method=_READING, media_type=MediaType.JSON)
 async def healthz() -> dict[str, str]:
     """Say that the process answers."""
     return {"status": "ok"}
 
 
-@get("/readyz", media_type=MediaType.JSON)
+@route("/readyz", http_method=_READING, media_type=MediaType.JSON)
 async def readyz(request: Request) -> Response[dict[str, object]]:  # type: ignore[type-arg]
     """Say whether requests can be served: 200, or 503 with what is wrong. Warnings do not make it red."""
     service = _service(request)
@@ -38,7 +39,7 @@ async def readyz(request: Request) -> Response[dict[str, object]]:  # type: igno
     return Response(body, status_code=503 if problems else 200)
 
 
-@get("/metrics", media_type="text/plain; version=0.0.4; charset=utf-8")
+@route("/metrics", http_method=_READING, media_type="text/plain; version=0.0.4; charset=utf-8")
 async def metrics(request: Request) -> bytes:  # type: ignore[type-arg]
     """Return the counters in Prometheus' format."""
     service = _service(request)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import psycopg
+import pytest
 from psycopg import sql
 
 from bench.service import below
@@ -96,6 +97,16 @@ def test_alive_and_ready(service: Service) -> None:
     assert httpx.get(f"{service.base_url}/healthz").json() == {"status": "ok"}
     ready = httpx.get(f"{service.base_url}/readyz")
     assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_head_is_get_without_the_body(service: Service, path: str) -> None:
+    """Load balancers send it."""
+    head, get = (httpx.request(method, f"{service.base_url}{path}", timeout=PATIENCE_S) for method in ("HEAD", "GET"))
+    assert (head.status_code, head.content) == (get.status_code, b"") == (200, b"")
+    assert head.headers["content-type"] == get.headers["content-type"] and int(head.headers["content-length"]) > 0
+    other = httpx.post(f"{service.base_url}{path}", timeout=PATIENCE_S)
+    assert (other.status_code, set(other.headers["allow"].split(", "))) == (405, {"GET", "HEAD", "OPTIONS"})
 
 
 def test_metrics_tell_of_requests_latency_batches_queue_and_lag(service: Service) -> None:
