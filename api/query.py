@@ -18,6 +18,8 @@ _NUMBER_DIGITS_MAX = 18
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 QUERY_BYTES_MAX = 8_192
 _PARAMETERS_MAX = 64
+# What means one thing; of two values the second would be ignored, and nobody told (FI-39).
+_ONCE = {name.lower(): name for name in ("filter", "startIndex", "count", "sortBy", "sortOrder", "cursor", "asOf")}
 
 
 class Query(Struct, frozen=True):
@@ -57,7 +59,8 @@ class Query(Struct, frozen=True):
 def parameters(query: bytes) -> dict[str, str]:
     """Return the query parameters by lower-case name (EP-19); unknown ones do no harm (EP-16).
 
-    Raises InvalidFilter when `filter` is given twice, InvalidSyntax when the text is not UTF-8, UriTooLong.
+    Raises InvalidFilter when `filter` is given twice, InvalidValue for others that mean one thing, InvalidSyntax when
+    the text is not UTF-8, UriTooLong.
     """
     if not query:
         return {}
@@ -69,8 +72,8 @@ def parameters(query: bytes) -> dict[str, str]:
     for part in parts:
         written, _, value = part.partition("=")
         name = _decoded(written).lower()
-        if name == "filter" and name in found:
-            raise InvalidFilter("filter is given twice")
+        if name in found and name in _ONCE:
+            raise (InvalidFilter if name == "filter" else InvalidValue)(f"{_ONCE[name]} is given twice")
         found.setdefault(name, _decoded(value))
     return found
 

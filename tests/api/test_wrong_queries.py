@@ -129,6 +129,18 @@ def test_a_filter_given_twice_is_refused(lenient: Speaker) -> None:
     refused(lenient.get(f"/Users?{one}&Filter=userName%20eq%20%22b%22"), 400, "invalidFilter")
 
 
+@pytest.mark.parametrize(
+    "query",
+    ["count=1&count=2", "count=1&Count=1", "startIndex=1&startindex=2", "cursor=&cursor=", "sortBy=id&sortBy=userName",
+     "sortOrder=ascending&sortOrder=descending", "asOf=5&asOf=6"],
+)  # fmt: skip
+def test_what_means_one_thing_may_be_said_once(lenient: Speaker, query: str) -> None:
+    """As with a filter (FI-39); what we do not know may come as often as it likes (EP-16)."""
+    body = refused(lenient.get(f"/Users?{query}"), 400, "invalidValue")
+    assert body["detail"] == f"{query.partition('=')[0]} is given twice"
+    assert lenient.get(f"/Users?x=1&x=2&{query.partition('&')[2]}").status_code in (200, 403)
+
+
 @pytest.mark.parametrize("query", ["filter=%ff", "filter=userName%20eq%20%22%c3%28%22", "filter=%"])
 def test_a_query_that_is_no_utf8(lenient: Speaker, query: str) -> None:
     """400 in SCIM's words."""
