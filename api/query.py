@@ -69,7 +69,7 @@ def parameters(query: bytes) -> dict[str, str]:
     if len(parts) > _PARAMETERS_MAX:
         raise InvalidSyntax(f"a query string may have {_PARAMETERS_MAX} parameters")
     found: dict[str, str] = {}
-    for part in parts:
+    for part in filter(None, parts):
         written, _, value = part.partition("=")
         name = _decoded(written).lower()
         if name in found and name in _ONCE:

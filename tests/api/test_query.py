@@ -3,7 +3,7 @@
 from urllib.parse import parse_qsl, quote_from_bytes, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from api.query import parameters
@@ -17,6 +17,7 @@ ENCODED = st.lists(st.tuples(TEXT, TEXT), max_size=4).map(
 
 
 @given(st.one_of(RAW, ENCODED))
+@example("&=0")
 def test_a_query_is_read_as_a_form(query: str) -> None:
     """Names without letter case, the first of two counts, what has no value is empty."""
     wanted: dict[str, str] = {}
