@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from domain import profiles
 from domain.attributes import Attribute, JsonObject, Place, ResourceType, Schema
-from domain.changes import check_immutable
+from domain.changes import as_stored, with_immutable
 from domain.errors import InvalidValue, Mutability, NoTarget
 from domain.expressions import And, Comparison, Expression
 from domain.ids import is_id
@@ -83,7 +83,7 @@ def apply_patch(patch: Patch, resource: JsonObject) -> Patched:
     state = dict(resource)
     for step in patch.steps:
         _apply(step, state, reader)
-    check_immutable(resource, state, patch.resource_type)
+    state = with_immutable(resource, state, patch.resource_type)
     lacking = missing(state, patch.resource_type)
     if lacking and (gone := [path for path in lacking if path not in missing(resource, patch.resource_type)]):
         refusal = Mutability if any(_takes_from(step, gone[0]) for step in patch.steps) else InvalidValue
@@ -110,8 +110,10 @@ def _apply(step: Step, state: JsonObject, reader: Reader) -> None:
     holder = state if place.extension is None else dict(state.get(place.extension) or {})
     before = holder.get(name)
     after = _changed(step, attribute, before, reader)
-    if attribute.mutability == "immutable" and before is not None and after != before:
-        raise Mutability(f"{place.path} is immutable")
+    if attribute.mutability == "immutable" and before is not None:
+        after = as_stored(attribute, before, after)
+        if after != before:
+            raise Mutability(f"{place.path} is immutable")
     if after is None or after == [] or after == {}:
         holder.pop(name, None)
     else:
@@ -211,11 +213,13 @@ def _may_be_set(leaf: Attribute) -> bool:
 
 def _merged(attribute: Attribute, element: JsonObject, given: JsonObject) -> JsonObject:
     """The element with the given sub-attributes set; None unassigns one."""
-    for name, part in given.items():
-        sub = attribute.subs[name.lower()]
-        if sub.mutability == "immutable" and element.get(name, part) != part:
-            raise Mutability(f"{attribute.name}.{name} is immutable")
     merged = {**element, **given}
+    for name in given.keys() & element.keys():
+        sub = attribute.subs[name.lower()]
+        if sub.mutability == "immutable":
+            merged[name] = as_stored(sub, element[name], given[name])
+            if merged[name] != element[name]:
+                raise Mutability(f"{attribute.name}.{name} is immutable")
     if "$ref" in merged and _follows(attribute, element, given, merged):
         del merged["$ref"]
     if None in given.values():

@@ -3,6 +3,7 @@
 from typing import Any
 
 from domain.attributes import Attribute, JsonObject, Place, ResourceType
+from domain.comparison import microseconds
 from domain.errors import Mutability
 from domain.events import AttributeChanged
 from domain.reading import element_key
@@ -60,8 +61,7 @@ def after_put(
         after = _with_unseen(before, after, place, reading)
     for place in resource_type.immutable if keeps_immutable else ():
         after = _with_unseen(before, after, place, reading)
-    check_immutable(before, after, resource_type)
-    return after
+    return with_immutable(before, after, resource_type)
 
 
 def _with_unseen(before: JsonObject, after: JsonObject, place: Place, reading: Reading) -> JsonObject:
@@ -77,8 +77,8 @@ def _with_unseen(before: JsonObject, after: JsonObject, place: Place, reading: R
     return assigned(after, whole, {**new, place.sub.name: old[place.sub.name]})
 
 
-def check_immutable(before: JsonObject, after: JsonObject, resource_type: ResourceType) -> None:
-    """Raise Mutability where a stored immutable value would change.
+def with_immutable(before: JsonObject, after: JsonObject, resource_type: ResourceType) -> JsonObject:
+    """The resource with dates that are immutable as they were stored. Raises Mutability where a value would change.
 
     A part of a multi-valued attribute is immutable as long as its element is there: elements come and go.
     """
@@ -87,6 +87,9 @@ def check_immutable(before: JsonObject, after: JsonObject, resource_type: Resour
         old, new = stored(before, whole), stored(after, whole)
         if old is None or old is new:
             continue
+        respelt = _respelt(place, old, new)
+        if respelt is not new:
+            after, new = assigned(after, whole, respelt), respelt
         if place.sub is None:
             kept = same(place.attribute, old, new)
         elif place.attribute.multi_valued:
@@ -95,6 +98,40 @@ def check_immutable(before: JsonObject, after: JsonObject, resource_type: Resour
             kept = place.sub.name not in old or old[place.sub.name] == (new or {}).get(place.sub.name)
         if not kept:
             raise Mutability(f"{place.path} is immutable")
+    return after
+
+
+def as_stored(attribute: Attribute, old: Any, new: Any) -> Any:
+    """The old value where the new one differs in how its dates are written, which compare as instants; else the new."""
+    if old is None or new is None or old == new:
+        return new
+    return old if same(attribute, _instants(attribute, old), _instants(attribute, new)) else new
+
+
+def _instants(attribute: Attribute, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_instants(attribute, each) for each in value]
+    if isinstance(value, dict):
+        return {name: _instants(attribute.subs[name.lower()], part) for name, part in value.items()}
+    return microseconds(value) if attribute.type == "dateTime" else value
+
+
+def _respelt(place: Place, old: Any, new: Any) -> Any:
+    """The new value of the attribute, with what is immutable as it was stored."""
+    sub = place.sub
+    if sub is None:
+        return as_stored(place.attribute, old, new)
+    if not new or sub.type != "dateTime":
+        return new
+
+    def respelt(element: JsonObject, known: JsonObject) -> JsonObject:
+        part = as_stored(sub, known.get(sub.name), element.get(sub.name))
+        return element if part is element.get(sub.name) else {**element, sub.name: part}
+
+    if not place.attribute.multi_valued:
+        return respelt(new, old)
+    known = {element_key(place.attribute, element): element for element in old}
+    return [respelt(each, known.get(element_key(place.attribute, each), {})) for each in new]
 
 
 def _same_parts(attribute: Attribute, name: str, old: list[JsonObject], new: list[JsonObject]) -> bool:

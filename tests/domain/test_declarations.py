@@ -427,6 +427,12 @@ TYPES = types_of(
             attribute("value", caseExact=True), attribute("type", caseExact=True),
             attribute("since", type="dateTime", mutability="immutable"),
         ]),
+        attribute("hired", type="dateTime", mutability="immutable"),
+        attribute("leaves", type="dateTime"),
+        attribute("terms", type="dateTime", multiValued=True, mutability="immutable"),
+        attribute("pass", type="complex", subAttributes=[
+            attribute("from", type="dateTime", mutability="immutable"), attribute("zone"),
+        ]),
     ),
     extends="User",
 )  # fmt: skip
@@ -493,6 +499,41 @@ def test_an_immutable_value_is_set_once_and_repeated() -> None:
             put(user(code="A", desk=desk), **badge)
     gone = {"op": "remove", "path": PLACE('locks[value eq "a"]')}
     assert patched(user(locks=[{"value": "a", "since": "2024-01-01T00:00:00Z"}]), gone), "elements come and go"
+
+
+NOON, SAME, LATER = "2024-05-01T12:00:00Z", "2024-05-01T14:00:00.000+02:00", "2024-05-01T12:00:01Z"
+DATED = {"hired": NOON, "terms": [NOON], "pass": {"from": NOON}, "locks": [{"value": "a", "since": NOON}]}
+
+
+def redated(written: str) -> Json:
+    """DATED, with all dates as this one."""
+    return {
+        "hired": written, "terms": [written], "pass": {"from": written}, "locks": [{"value": "a", "since": written}],
+    }  # fmt: skip
+
+
+def test_an_immutable_date_is_the_same_in_another_zone() -> None:
+    """PU-06, PD-03: dates compare as instants, and what is stored stays as it was written."""
+    state = user(**DATED)
+    assert put(state, **redated(SAME)) == []
+    assert patched(state, *({"op": "replace", "path": PLACE(n), "value": v} for n, v in redated(SAME).items())) == []
+    assert patched(state, {"op": "add", "path": BADGE, "value": redated(SAME)}) == []
+    for path in (PLACE("pass.from"), PLACE('locks[value eq "a"].since'), PLACE("locks.since")):
+        assert patched(state, {"op": "replace", "path": path, "value": SAME}) == []
+    beside = {**redated(SAME), "pass": {"from": SAME, "zone": "north"}}
+    (change,) = put(state, **beside)
+    assert change.after == {"from": NOON, "zone": "north"}
+
+
+@pytest.mark.parametrize("name", DATED)
+def test_an_immutable_date_is_no_other_instant(name: str) -> None:
+    """A second later is another one; and a date that may change is kept as it is sent."""
+    later = redated(LATER)[name]
+    with pytest.raises(Mutability, match="immutable"):
+        put(user(**DATED), **{**DATED, name: later})
+    with pytest.raises(Mutability, match="immutable"):
+        patched(user(**DATED), {"op": "replace", "path": PLACE(name), "value": later})
+    assert put(user(leaves=NOON), leaves=SAME) == [AttributeChanged(PLACE("leaves"), NOON, SAME)]
 
 
 def test_case_exact_tells_elements_apart() -> None:
