@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from domain import groups, users
 from domain.attributes import ResourceType
@@ -34,6 +35,7 @@ from projections.story import (
     RequestTold,
     change,
     first_position,
+    in_order,
     in_requests,
     marked,
     names_held,
@@ -118,14 +120,15 @@ class AsOf(Struct, frozen=True):
 
 
 def history(reader: Reader, asked: str, *, count: int = HISTORY_COUNT, before: int | None = None) -> History:
-    """Return the newest entries about a subject, before a position, in order. Raises NoSuchSubject.
+    """Return the newest entries about a subject, before a position, in order of time. Raises NoSuchSubject.
 
     count: of each resource's, from 1 to HISTORY_COUNT_MAX.
     """
     size, candidates = candidates_for(reader, asked)
     count = min(max(count, 1), HISTORY_COUNT_MAX)
     until = size if before is None else min(size, before)
-    return History(asked, size, [told_of(reader, candidate, count, until, size) for candidate in candidates])
+    told = [told_of(reader, candidate, count, until, size) for candidate in candidates]
+    return History(asked, size, [replace(each, changes=in_order(each.changes)) for each in told])
 
 
 def as_of(reader: Reader, asked: str, moment: datetime | int | None) -> AsOf:

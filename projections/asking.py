@@ -18,18 +18,20 @@ from projections.guidance import WINDOW, Search, search_for_absent
 from projections.inferences import Link, is_burst, linked
 from projections.pointed import Pointed, about_attribute, about_group
 from projections.subjects import Candidate, Match, NoSuchSubject, name_keys
+from projections.trail import HAPPENED_AT
 from projections.why import Explanation, Trouble, explain, troubles
 
 _TOLD_MAX = 10  # Records; a name that more had in turn is told of the latest.
 _OTHERS_MAX = 100_000
 _ENTRA_MAX = 10
-_LATEST_SOFTWARE = """
-select user_agent, recorded_at
-  from trail
- where tenant_id = %(tenant)s
- order by first_position desc
+_LATEST_SOFTWARE = f"""
+select t.user_agent,
+       {HAPPENED_AT}
+  from trail t
+ where t.tenant_id = %(tenant)s
+ order by t.first_position desc
  limit 1
-"""
+"""  # noqa: S608  # Columns of ours.
 _OTHERS = """
 select u.id::text, u.document, u.active is distinct from false
   from users u

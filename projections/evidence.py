@@ -109,8 +109,9 @@ class ClientUse(Struct, frozen=True):
 
 
 class Refusal(Struct, frozen=True, omit_defaults=True):
-    """A refused request about somebody. repetitions: how many more like the one before this stands for; 0 is itself.
+    """A refused request about somebody. repetitions: how many more like an earlier one this stands for; 0 is itself.
 
+    at: when it was refused; of repetitions the last.
     named: it did not reach the resource, but what it sent had a name of it. attempt: it was to delete the resource or
     to set `active`, as far as its operations, or the body of the newest ones, tell.
     """

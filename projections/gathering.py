@@ -29,7 +29,7 @@ from projections.evidence import (
     turns_of,
 )
 from projections.names import MAIL, NAMING, NAMING_OTHERS, key_of, name_id
-from projections.requests import NO_CAUSE
+from projections.requests import NO_CAUSE, happened_at, repetitions
 from projections.story import (
     GroupHeld,
     GroupNames,
@@ -41,7 +41,7 @@ from projections.story import (
     type_name,
 )
 from projections.subjects import Candidate, names_of
-from projections.trail import target
+from projections.trail import HAPPENED_AT, target
 from projections.wanted import names_in, sets_active
 
 ENTRA_WINDOW = timedelta(hours=1)
@@ -89,14 +89,16 @@ select m.group_id::text, m.from_position, f.recorded_at, m.to_position, t.record
  limit %(count)s
 """
 
-_REFUSAL = """
-select t.first_position, t.request_id::text, t.recorded_at, t.token_id, t.token_label, t.client_address, t.user_agent,
+_REFUSAL = f"""
+select t.first_position, t.request_id::text,
+       {HAPPENED_AT},
+       t.token_id, t.token_label, t.client_address, t.user_agent,
        t.method, t.path, t.operations, coalesce(t.http_status, 0), t.scim_type, t.detail, t.repetitions
   from trail t
  where t.tenant_id = %(tenant)s
    and t.status = 'failure'
    and t.first_position < %(size)s
-"""
+"""  # noqa: S608  # Columns of ours.
 
 _NEWEST_FIRST = " order by t.first_position desc limit %(count)s"
 # Of a request whose record was erased nobody can say what it was for.
@@ -277,8 +279,10 @@ class _Gathering:
 
     def _last(self, own: Sequence[Entry]) -> Entry | None:
         latest = self.reader.selected(_NEWEST_ELSEWHERE_BELOW, self.id, self.size, _LATEST_MAX)
-        newest = self._open([entry for entry in latest if self._is_meant(entry)][:1])
-        return max((*newest, *own[-1:]), key=lambda entry: entry.position, default=None)
+        meant = [entry for entry in latest if self._is_meant(entry)]
+        repeated = bool(meant) and repetitions(meant[0]) > 0  # What came after them may be recorded before.
+        newest = self._open(meant if repeated else meant[:1])
+        return max((*newest, *own[-1:]), key=lambda entry: (happened_at(entry), entry.position), default=None)
 
     def _is_meant(self, entry: Entry) -> bool:
         """Whether a request that left only this entry was for the resource, not for one of another type with its id."""
@@ -337,11 +341,11 @@ class _Gathering:
             "count": _REFUSALS_MAX,
             "type": _TYPES.get(self.candidate.resource, ""),
         }
-        aimed = [_refusal(row) for row in self.reader.found(_REFUSED, **parameters)]
+        aimed = _newest_first([_refusal(row) for row in self.reader.found(_REFUSED, **parameters)])
         latest = [(name.kind, name.value) for name in names if name.kind in self._naming()][-_NAMES_MAX:]
         known = {each.position for each in aimed}
         named = [each for each in _by_name(self.reader, latest, self.size) if each.position not in known]
-        return sorted((*self._attempts(aimed), *named), key=lambda each: -each.position)[:_REFUSALS_MAX]
+        return _newest_first([*self._attempts(aimed), *named])[:_REFUSALS_MAX]
 
     def _attempts(self, aimed: Sequence[Refusal]) -> list[Refusal]:
         """Mark those that were to end the access, or to give it back. What could not be read has no operations."""
@@ -495,7 +499,7 @@ def _by_name(reader: Reader, names: Iterable[tuple[str, str]], size: int) -> lis
     if not ids:
         return []
     rows = reader.found(_REFUSED_BY_NAME, names=ids, size=size, count=_REFUSALS_MAX)
-    return [_refusal(row, named=True) for row in rows]
+    return _newest_first([_refusal(row, named=True) for row in rows])
 
 
 def _name_id(reader: Reader, kind: str, name: str) -> str | None:
@@ -507,6 +511,10 @@ def _name_id(reader: Reader, kind: str, name: str) -> str | None:
 
 def _refusal(row: Sequence[Any], *, named: bool = False) -> Refusal:
     return Refusal(*(*row, named))
+
+
+def _newest_first(refusals: Iterable[Refusal]) -> list[Refusal]:
+    return sorted(refusals, key=lambda each: (each.at, each.position), reverse=True)
 
 
 def _kin(kin_id: str, kinds: list[str], turns: Iterable[tuple[Any, ...]]) -> Kin | None:

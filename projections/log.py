@@ -1,4 +1,7 @@
-"""The provisioning log, read: newest first, by subject, action or status."""
+"""The provisioning log, read: newest first, by subject, action or status.
+
+Pages are cut by position; on each, repetitions of a refusal stand where they happened.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -11,16 +14,19 @@ from domain.attributes import ResourceType
 from domain.declarations import resource_types
 from ledger.declarations import present_declarations
 from ledger.entry import Tenant
+from projections.trail import HAPPENED_AT
 
 COUNT_MAX = 1_000
 ACTIONS = ("create", "update", "disable", "enable", "delete", "other")
 STATUSES = ("success", "failure", "skipped")
 
 # Newest first. One index scan of the primary key, trail_by_action or trail_of_trouble; test_log.py checks the plan.
-_LOG = """
-select first_position, last_position, request_id::text, recorded_at, action, status, resource_type, target_id::text,
-       method, path, http_status, scim_type, detail, token_id, token_label, profile, client_address, user_agent,
-       correlation, operations, quirks, ignored, duration_us, entry_count, repetitions, modified,
+_LOG = f"""
+select first_position, last_position, request_id::text, recorded_at,
+       {HAPPENED_AT} as at,
+       action, status, resource_type, target_id::text, method, path, http_status, scim_type, detail, token_id,
+       token_label, profile, client_address, user_agent, correlation, operations, quirks, ignored, duration_us,
+       entry_count, repetitions, modified,
        bulk_request_id::text, bulk_operation,
        (select r.first_position
           from runs r
@@ -45,7 +51,7 @@ select first_position, last_position, request_id::text, recorded_at, action, sta
               and s.subject_id = any(%(subjects)s::uuid[])))
  order by t.first_position desc
  limit %(count)s
-"""
+"""  # noqa: S608  # Columns of ours.
 
 
 # The trail keeps the kind of the streams where a type is the tenant's own.
@@ -70,6 +76,8 @@ class FromEntra(Struct, frozen=True):
 class Record(Struct, frozen=True):
     """One request in the provisioning log.
 
+    at: when it happened, which is when it was recorded, but for repetitions. repetitions: how many repetitions of an
+    earlier refusal the record stands for, of which it shows the last; 0 for all others, which are one request.
     action: create, update, disable, enable, delete, other. status: success, failure, skipped.
     duration_us: from receipt to append. bulk_request_id, bulk_operation: of an operation of a bulk request, whose
     request_id is that one's but for the last four digits.
@@ -80,6 +88,7 @@ class Record(Struct, frozen=True):
     last_position: int
     request_id: str
     recorded_at: datetime
+    at: datetime
     action: str
     status: str
     resource_type: str
@@ -142,7 +151,8 @@ def read_log(
     if any(record.resource_type not in _KNOWN for record in records):
         types = resource_types(present_declarations(connection, tenant.tenant_id)).by_stream
         records = [_named(record, types) for record in records]
-    return Log(size, records, records[-1].first_position if len(records) == count and records else None)
+    next_before = records[-1].first_position if len(records) == count and records else None
+    return Log(size, sorted(records, key=lambda record: (record.at, record.first_position), reverse=True), next_before)
 
 
 def _named(record: Record, types: dict[str, ResourceType]) -> Record:

@@ -8,6 +8,7 @@ from msgspec import Struct
 from ledger.reader import Reader
 from projections.answers import read_up_to
 from projections.attributes import short
+from projections.requests import happened_at
 from projections.story import Change, GroupNames, RequestTold, change, requests_told
 from projections.subjects import names_of
 from projections.words import change as changed
@@ -72,7 +73,7 @@ def show_request(reader: Reader, request_id: str) -> RequestShown:
         body = reader.received(told.bulk.request_id)
     return RequestShown(
         request_id=request_id,
-        at=entries[0].recorded_at,
+        at=happened_at(entries[0]),
         told=told,
         operations=operations,
         body=None if body is None else body.decode(errors="replace"),

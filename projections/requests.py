@@ -5,7 +5,9 @@ page of entries may end in the middle of one; the end of the ledger never does.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 
+from domain.events import RequestRefused
 from ledger.entry import Cause, Entry
 
 NO_CAUSE = Cause(request_id="")  # Stands for the cause of an entry whose key was destroyed.
@@ -47,3 +49,21 @@ def whole_requests(entries: Sequence[Entry], count_max: int) -> Sequence[Entry]:
 def cause_of(request: Sequence[Entry]) -> Cause:
     """Return a request's full cause, which its first entry carries; empty when that entry was erased."""
     return request[0].cause or NO_CAUSE
+
+
+def repetitions(entry: Entry) -> int:
+    """Return how many repetitions of an earlier refusal an entry stands for; 0 when it stands for itself."""
+    return entry.event.repetitions if isinstance(entry.event, RequestRefused) else 0
+
+
+def happened_at(entry: Entry) -> datetime:
+    """Return when what an entry tells of happened, in whole milliseconds; never after it was recorded.
+
+    That is when it was recorded, but for repetitions of a refusal: their entry comes when the minute is over, and the
+    last of them was answered before.
+    """
+    cause = entry.cause
+    if cause is None or not cause.received_at or not repetitions(entry):
+        return entry.recorded_at
+    answered = datetime.fromisoformat(cause.received_at) + timedelta(microseconds=cause.elapsed_us)
+    return min(entry.recorded_at, answered.replace(microsecond=answered.microsecond // 1_000 * 1_000))

@@ -25,7 +25,7 @@ from domain.schemas import STANDARD
 from ledger.entry import BulkOperation, Cause, Entry, Erased, Received
 from projections.attributes import flat
 from projections.names import NAMING
-from projections.requests import NO_CAUSE
+from projections.requests import NO_CAUSE, happened_at
 
 _ACTIVITY_ID = re.compile(r"ActivityId:\s*([0-9a-f-]{36})", re.IGNORECASE)
 NAME_ATTRIBUTES = ("userName", "externalId", "displayName")
@@ -76,7 +76,8 @@ class Change(Struct, frozen=True, omit_defaults=True):
 
     event: its type. attribute, before, after: of AttributeChanged; `active` of Deactivated, Reactivated.
     resource: of a creation, by attribute name. group_id, group_name, member_id: of memberships, lost groups.
-    explicit: whether the request named it. erased: what it said is gone, that it happened is not.
+    explicit: whether the request named it. repetitions: how many of an earlier refusal the entry stands for, the last
+    of them at `at`; 0 when it stands for itself. erased: what it said is gone, that it happened is not.
     """
 
     position: int
@@ -186,7 +187,7 @@ def request_told(first: Entry, cause: Cause) -> RequestTold:
     return RequestTold(
         request_id=first.request_id,
         first_position=first.position,
-        at=first.recorded_at,
+        at=happened_at(first),
         token_id=cause.token_id,
         token_label=cause.token_label,
         profile=cause.profile,
@@ -244,7 +245,7 @@ def change(entry: Entry, names: GroupNames) -> Change:
             told["member_id"] = entry.subject_id
     return Change(
         position=entry.position,
-        at=entry.recorded_at,
+        at=happened_at(entry),
         event=entry.event_type,
         request_id=entry.request_id,
         version=entry.version,
@@ -309,6 +310,11 @@ def names_held(entries: Iterable[Entry], resource_id: str) -> list[NameHeld]:
             for kind in list(open_at):
                 end(kind, entry)
     return held
+
+
+def in_order(changes: Iterable[Change]) -> list[Change]:
+    """Return changes by when they happened: repetitions of a refusal came before what was recorded meanwhile."""
+    return sorted(changes, key=lambda change: (change.at, change.position))
 
 
 def in_requests(changes: Iterable[Change], told: Mapping[str, RequestTold]) -> dict[str, RequestTold]:

@@ -69,7 +69,7 @@ def log(told: Log) -> str:
 def _record(told: Record) -> Iterator[str]:
     target = f"{told.resource_type} {told.target_id}" if told.target_id else told.resource_type
     client = f'"{plain(told.token_label)}"' if told.token_label else told.token_id
-    yield f"{when(told.recorded_at)}  {told.action:<8} {told.status:<8} {target}"
+    yield f"{when(told.at)}  {told.action:<8} {told.status:<8} {target}"
     address = f" from {plain(told.client_address)}" if told.client_address else ""
     request = f"{told.method} {plain(told.path)} by {client}{address}, request {told.request_id}"
     yield f"    position {told.first_position}, {request}" + ("" if told.run is None else f", run {told.run}")
@@ -85,7 +85,8 @@ def _record(told: Record) -> Iterator[str]:
     if told.ignored:
         yield f"    ignored: {', '.join(map(plain, told.ignored))}"
     if told.repetitions:
-        yield f"    and {counted(told.repetitions, 'more time')} within the minute"
+        stands = f"stands for {counted(told.repetitions, 'repetition')} of an earlier refusal"
+        yield f"    {stands}, recorded {when(told.recorded_at)}"
 
 
 def runs(told: RunList) -> str:

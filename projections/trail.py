@@ -25,7 +25,6 @@ from domain.events import (
     MembershipAdded,
     MembershipRemoved,
     Reactivated,
-    RequestRefused,
     ResourceCreated,
     ResourceTypeDeclared,
     SchemaDeclared,
@@ -33,7 +32,7 @@ from domain.events import (
 )
 from ledger.entry import BulkOperation, Entry, TenantId
 from projections.attributes import flat
-from projections.requests import cause_of, requests
+from projections.requests import cause_of, repetitions, requests
 from projections.tables import NULL, Table, copy_lines, json, text, texts
 
 ACTIONS = ("create", "update", "disable", "enable", "delete", "other")
@@ -81,7 +80,8 @@ class TrailRow(Struct, frozen=True):
 
     first_position, last_position: of its entries. target_id: the resource it was sent to or made.
     subjects: everybody its entries are about, and the groups they changed.
-    events: how many entries of each event type. repetitions: identical refusals this row stands for besides.
+    events: how many entries of each event type. repetitions: how many repetitions of an earlier refusal the row stands
+    for; the request it shows is the last of them. 0 for all other rows, which are one request.
     bulk: of an operation, the bulk request and its number in it.
     """
 
@@ -163,7 +163,7 @@ def _row(request: list[Entry]) -> TrailRow:
         ignored=cause.ignored,
         state_version=cause.state_version,
         duration_us=cause.elapsed_us,
-        repetitions=first.event.repetitions if isinstance(first.event, RequestRefused) else 0,
+        repetitions=repetitions(first),
         events=Counter(entry.event_type for entry in request) if len(request) > 1 else {first.event_type: 1},
         modified=[p for entry in request for p in modified_properties(entry)],
         bulk=cause.bulk,
@@ -245,6 +245,14 @@ TRAIL = Table(
         "modified", "bulk_request_id", "bulk_operation",
     ),
 )  # fmt: skip
+# When the request of a row of `trail t` happened: see `requests.happened_at`.
+HAPPENED_AT = """case when t.repetitions > 0
+            then least(t.recorded_at,
+                       date_trunc('milliseconds', t.received_at + t.duration_us * interval '1 microsecond'))
+            else t.recorded_at end"""
+# How many requests a row of `trail t` stands for.
+REQUESTS = "greatest(t.repetitions, 1)"
+
 TRAIL_SUBJECTS = Table(
     "trail_subjects",
     key=("tenant_id", "subject_id", "first_position"),

@@ -109,10 +109,9 @@ def change(told: Change) -> str:
             return f"left the group {group(told.group_id, told.group_name)}, {how}"
         case "RequestUnchanged":
             return "a request that changed nothing"
-        case "RequestRefused" if told.repetitions:
-            return f"refused, {counted(told.repetitions, 'more time')}"
         case "RequestRefused":
-            return "a request that was refused"
+            repeated = f"{counted(told.repetitions, 'repetition')} of " if told.repetitions else ""
+            return f"{repeated}a request that was refused"
         case _:
             return told.event
 
