@@ -314,7 +314,7 @@ def refused_just_before(evidence: Evidence) -> Inference | None:
         f"refused, the last with {before[0].status} {before[0].scim_type}".rstrip()
         + ". The client may have acted on an update that failed.",
         "low",
-        [each.position for each in before[::-1]],
+        sorted(each.position for each in before),
         "the identity provider's log giving another reason for the disable",
     )
 
@@ -446,7 +446,7 @@ def _refused_before(refusals: Sequence[Refusal], step: Step) -> list[Refusal]:
         each
         for each in refusals
         if each.token_id == step.request.token_id
-        and each.position < step.position
+        and (each.at, each.position) < (step.at, step.position)  # Repetitions may be recorded after it.
         and step.at - each.at <= REFUSED_BEFORE
     ]
 

@@ -1,15 +1,15 @@
 """Repetitions of a refusal are recorded up to a minute later: what is told of them is of when they came, each once."""
 
 import asyncio
-from datetime import datetime
 
 from ledger.reader import Reader
 from ledger.vault import Keys, Vault
 from projections import telling
-from projections.answers import History, history, log
+from projections.answers import history, log
 from projections.asking import why
 from projections.received import request, show_request
 from projections.requests import happened_at, repetitions
+from projections.story import Change
 from tests.ledger.desk import Connection, Desk, Said, check_whole, patch, user
 
 REPETITIONS = 2
@@ -45,9 +45,10 @@ async def lived(desk: Desk) -> str:
     return ada
 
 
-def deleted_at(told: History) -> datetime:
-    (at,) = [change.at for change in told.histories[0].changes if change.event == "UserDeleted"]
-    return at
+def told_of(reader: Reader, subject: str) -> list[Change]:
+    """The subject's history."""
+    (told,) = history(reader, subject).histories
+    return told.changes
 
 
 async def test_a_history_tells_repetitions_before_what_came_after_them(
@@ -93,6 +94,17 @@ async def test_why_tells_when_refused_requests_came_last(desk: Desk, auditor: Co
     assert trouble.count == 1 + REPETITIONS and explained.deleted is not None and explained.last is not None
     assert trouble.since <= trouble.last.at < explained.deleted.at
     assert explained.last.event == "UserDeleted", "the last request about it, though not the last that was recorded"
+
+
+async def test_every_refused_request_before_the_deletion_is_inferred_from(
+    desk: Desk, auditor: Connection, keys: Keys
+) -> None:
+    """R13 counts the repetitions that were sent before, and not those that came after, wherever they are recorded."""
+    ada, reader = await lived(desk), reader_of(desk, auditor, keys)
+    (explained,) = why(reader, ada).explanations
+    (rule,) = [each for each in explained.inferences if each.rule == "R13"]
+    assert "3 requests of the same client about this person were refused, the last with 409" in rule.statement
+    assert rule.positions == [each.position for each in told_of(reader, ada) if each.event == "RequestRefused"]
 
 
 async def test_who_was_asked_for_before_being_created_was_not_asked_for_after(
