@@ -1,8 +1,9 @@
 """Runs: a client's requests with no long pause between them. Our stand-in for a cycle, which no request names.
 
 A run is named by the position of its first request, which is no other's. It ends when the client's next request comes
-later than GAP; the last run of a client may still grow. Times are those of recording: they never decrease, so that
-requests which took long, restarts of the runner and the size of its pages give the same runs.
+later than GAP; the last run of a client may still grow. Times are those of recording, which never decrease, so that
+requests which took long, restarts of the runner and the size of its pages give the same runs; repetitions of a refusal,
+which are recorded later, count at the time of the last of them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,10 +14,10 @@ from msgspec import Struct, field
 from msgspec.structs import astuple
 from psycopg import Cursor
 
-from domain.events import AttributeChanged, RequestRefused, UserCreated
+from domain.events import AttributeChanged, UserCreated
 from ledger.arrays import literal
 from ledger.entry import Entry, TenantId
-from projections.requests import cause_of, requests
+from projections.requests import cause_of, happened_at, repetitions, requests
 from projections.story import activity_id
 from projections.tables import Table, copy_lines, json, text, texts
 from projections.trail import outcome, target
@@ -109,10 +110,9 @@ def visits(entries: Iterable[Entry]) -> Iterator[Visit]:
             if target_id is not None and resource_type in ("User", "Group"):
                 (users if resource_type == "User" else groups).add(target_id)
         yield Visit(
-            first.position, request[-1].position, first.recorded_at, cause.token_id, cause.token_label,
+            first.position, request[-1].position, happened_at(first), cause.token_id, cause.token_label,
             cause.client_address, cause.user_agent, activity_id(cause.correlation) if cause.correlation else "",
-            action, status, first.event.repetitions if isinstance(first.event, RequestRefused) else 0,
-            users - groups, groups, events, turns,
+            action, status, repetitions(first), users - groups, groups, events, turns,
         )  # fmt: skip
 
 
@@ -197,7 +197,8 @@ class Standing:
                 self.inactive.discard(user_id)
 
     def _grow(self, run: Run, visit: Visit) -> None:
-        run.last_position, run.ended, run.active_after = visit.last_position, visit.at, self.active
+        run.last_position, run.active_after = visit.last_position, self.active
+        run.ended = max(run.ended, visit.at)  # Repetitions may come from before the latest request.
         run.client_label = visit.client_label or run.client_label
         run.requests += 1
         run.repetitions += visit.repetitions
@@ -271,7 +272,7 @@ class Runs:
     """The catch-up projection behind `runs`."""
 
     name = "runs"
-    revision = 1
+    revision = 2
     tables = (RUNS, RUN_SUBJECTS, INACTIVE_USERS)
 
     def write(self, cursor: Cursor[Any], tenant_id: TenantId, entries: Sequence[Entry]) -> None:

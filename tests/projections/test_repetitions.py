@@ -5,10 +5,11 @@ import asyncio
 from ledger.reader import Reader
 from ledger.vault import Keys, Vault
 from projections import telling
-from projections.answers import history, log
+from projections.answers import history, log, runs
 from projections.asking import why
 from projections.received import request, show_request
 from projections.requests import happened_at, repetitions
+from projections.rhythm import RunTold
 from projections.story import Change
 from tests.ledger.desk import Connection, Desk, Said, check_whole, patch, user
 
@@ -49,6 +50,10 @@ def told_of(reader: Reader, subject: str) -> list[Change]:
     """The subject's history."""
     (told,) = history(reader, subject).histories
     return told.changes
+
+
+def runs_told(reader: Reader) -> list[RunTold]:
+    return runs(reader, count=10, before=None, client=None, since=None, until=None).runs
 
 
 async def test_a_history_tells_repetitions_before_what_came_after_them(
@@ -121,6 +126,18 @@ async def test_who_was_asked_for_before_being_created_was_not_asked_for_after(
     (trouble,) = explained.troubles
     assert trouble.named and trouble.count == 2
     assert trouble.since <= trouble.last.at < explained.created.at
+
+
+async def test_a_client_was_active_until_its_last_request(desk: Desk, auditor: Connection, keys: Keys) -> None:
+    await desk.made("/Users", user("bob"))
+    ada = await desk.made("/Users", user("ada"))
+    for _ in range(1 + REPETITIONS):
+        await refused(desk, ada)
+    await flushed(desk)
+    reader = reader_of(desk, auditor, keys)
+    (run,) = [run for run in runs_told(reader) if run.client_label == "desk"]
+    assert run.ended == told_of(reader, ada)[-1].at < reader.entries_after(0)[-1].recorded_at
+    assert run.duration_s == (run.ended - run.started).total_seconds()
 
 
 async def test_entry_times_and_positions_stay_as_they_are(desk: Desk, auditor: Connection, keys: Keys) -> None:

@@ -58,6 +58,20 @@ def test_a_run_ends_with_a_pause_of_more_than_five_minutes() -> None:
     assert (second.first_position, second.requests, second.active_before, second.active_after) == (2, 1, 2, 3)
 
 
+def test_a_run_ends_with_the_last_request_and_not_when_its_repetitions_are_recorded() -> None:
+    """Recorded after the minute, or later while the database is away, they neither stretch a run nor begin one."""
+    telling = Telling()
+    telling.refused("POST", "/Users", status=409)
+    telling.later(seconds=1).request("POST", "/Users", created(ADA, userName="ada"))
+    told = {"status": 409, "repetitions": 2, "received_at": "2026-11-02T09:00:01+00:00"}
+    telling.later(minutes=7).refused("POST", "/Users", **told)
+    run = only(telling)
+    assert run.ended - run.started == timedelta(seconds=2)
+    assert (run.first_position, run.last_position) == (0, 2)
+    (cut, grown) = folded(telling.entries[:2]), folded(telling.entries[:2], telling.entries[2:])
+    assert (cut[0].ended, grown) == (run.ended, [run])
+
+
 def test_clients_have_runs_of_their_own_at_the_same_time() -> None:
     telling = Telling()
     telling.request("POST", "/Users", created(ADA, userName="ada"))
