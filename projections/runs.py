@@ -27,7 +27,7 @@ _SEEN_MAX = 20  # Addresses and user agents that a run remembers.
 
 
 class Visit(Struct, frozen=True):
-    """One request, as far as runs are concerned.
+    """One request, as far as runs are concerned; or the repetitions of a refusal, as many as it says.
 
     users, groups: whom it was about. events: about them, by type, how many. turns: of users' `active`, in order:
     (user, turn).
@@ -53,9 +53,11 @@ class Visit(Struct, frozen=True):
 class Run(Struct):
     """A client's requests with no long pause between them; grows while it is folded.
 
-    client_id: token or OAuth client, `operator`; empty for requests whose record was erased. counts: action → status →
-    requests. repetitions: identical refusals besides. users_touched, groups_touched: whom the requests were about; a
-    group that leaves another counts as a user, for its entry does not say what it is.
+    client_id: token or OAuth client, `operator`; empty for requests whose record was erased.
+    requests: how many were sent, each once; not reads that succeeded, which leave no entry. repetitions: how many of
+    these are recorded by their number alone, as repetitions of a refusal. counts: action → status → requests.
+    users_touched, groups_touched: whom the requests were about; a group that leaves another counts as a user, for its
+    entry does not say what it is.
     active_before, active_after: active users of the tenant, whoever else changed them meanwhile.
     activity_id: when every request carried the same.
     """
@@ -200,11 +202,12 @@ class Standing:
         run.last_position, run.active_after = visit.last_position, self.active
         run.ended = max(run.ended, visit.at)  # Repetitions may come from before the latest request.
         run.client_label = visit.client_label or run.client_label
-        run.requests += 1
+        requests = visit.repetitions or 1  # Their entry is no request besides.
+        run.requests += requests
         run.repetitions += visit.repetitions
         run.entries += visit.last_position - visit.first_position + 1
         by_status = run.counts.setdefault(visit.action, {})
-        by_status[visit.status] = by_status.get(visit.status, 0) + 1
+        by_status[visit.status] = by_status.get(visit.status, 0) + requests
         for event_type, count in visit.events.items():
             if (name := _COUNTED_AS.get(event_type)) is not None:
                 setattr(run, name, getattr(run, name) + count)
@@ -272,7 +275,7 @@ class Runs:
     """The catch-up projection behind `runs`."""
 
     name = "runs"
-    revision = 2
+    revision = 3
     tables = (RUNS, RUN_SUBJECTS, INACTIVE_USERS)
 
     def write(self, cursor: Cursor[Any], tenant_id: TenantId, entries: Sequence[Entry]) -> None:

@@ -140,6 +140,16 @@ async def test_a_client_was_active_until_its_last_request(desk: Desk, auditor: C
     assert run.duration_s == (run.ended - run.started).total_seconds()
 
 
+async def test_a_run_counts_every_request_once(desk: Desk, auditor: Connection, keys: Keys) -> None:
+    """Two creations, three renamings that are refused, and a deletion, in JSON and in words."""
+    await lived(desk)
+    told = runs(reader_of(desk, auditor, keys), count=10, before=None, client="desk", since=None, until=None)
+    (run,) = told.runs
+    assert (run.requests, run.repetitions) == (2 + 1 + REPETITIONS + 1, REPETITIONS)
+    assert run.counts["update"] == {"failure": 1 + REPETITIONS}
+    assert "6 requests (2 create success, 1 delete success, 3 update failure)" in telling.runs(told)
+
+
 async def test_entry_times_and_positions_stay_as_they_are(desk: Desk, auditor: Connection, keys: Keys) -> None:
     await lived(desk)
     entries = reader_of(desk, auditor, keys).entries_after(0)

@@ -90,8 +90,8 @@ def test_requests_are_counted_by_action_and_result() -> None:
     telling.refused("POST", "/Users", status=409, repetitions=7)
     telling.unchanged("PATCH", f"/Users/{ADA}", ADA)
     run = only(telling)
-    assert run.counts == {"create": {"success": 1, "failure": 2}, "other": {"skipped": 1}}
-    assert (run.requests, run.entries, run.repetitions) == (4, 4, 7)
+    assert run.counts == {"create": {"success": 1, "failure": 8}, "other": {"skipped": 1}}
+    assert (run.requests, run.entries, run.repetitions) == (10, 4, 7), "the entry of the seven is no request besides"
     assert (run.users_touched, run.groups_touched) == (1, 0), "a refused creation is about nobody"
 
 
