@@ -8,10 +8,12 @@ from projections import telling
 from projections.answers import history, log, runs
 from projections.asking import why
 from projections.received import request, show_request
+from projections.reports.frame import Asked
 from projections.requests import happened_at, repetitions
 from projections.rhythm import RunTold
 from projections.story import Change
 from tests.ledger.desk import Connection, Desk, Said, check_whole, patch, user
+from tests.projections.reporting import listed
 
 REPETITIONS = 2
 TAKEN = patch({"op": "replace", "path": "userName", "value": "bob"})
@@ -148,6 +150,35 @@ async def test_a_run_counts_every_request_once(desk: Desk, auditor: Connection, 
     assert (run.requests, run.repetitions) == (2 + 1 + REPETITIONS + 1, REPETITIONS)
     assert run.counts["update"] == {"failure": 1 + REPETITIONS}
     assert "6 requests (2 create success, 1 delete success, 3 update failure)" in telling.runs(told)
+
+
+async def test_a_success_between_repetitions_and_their_entry_is_a_later_success(
+    desk: Desk, auditor: Connection, keys: Keys
+) -> None:
+    """Also for a period whose only entry about the refusals is that of the repetitions."""
+    ada, reader = await lived(desk), reader_of(desk, auditor, keys)
+    (row,) = listed(reader, "failures").rows
+    (_, first, repeated, deletion) = told_of(reader, ada)
+    assert (row["requests"], row["entries"]) == (1 + REPETITIONS, 2)
+    assert (row["first_at"], row["last_at"]) == (first.at, repeated.at)
+    assert (row["still_failing"], row["later_success_at"]) == ("no", deletion.at)
+    (row,) = listed(reader, "failures", Asked(since=first.position)).rows
+    assert (row["requests"], row["still_failing"], row["later_position"]) == (REPETITIONS, "no", deletion.position)
+    (row,) = listed(reader, "failures", Asked(until=first.position)).rows
+    assert (row["requests"], row["still_failing"]) == (1, "yes")
+
+
+async def test_what_is_refused_again_afterwards_is_still_failing(desk: Desk, auditor: Connection, keys: Keys) -> None:
+    """The success came between two refusals, the latter a repetition."""
+    await desk.made("/Users", user("bob"))
+    ada = await desk.made("/Users", user("ada"))
+    await refused(desk, ada)
+    await desk.ask("PATCH", f"/Users/{ada}", patch({"op": "replace", "path": "title", "value": "Countess"}))
+    await asyncio.sleep(0.05)
+    await refused(desk, ada)
+    await flushed(desk)
+    (row,) = listed(reader_of(desk, auditor, keys), "failures").rows
+    assert (row["requests"], row["still_failing"], row["later_success_at"]) == (2, "yes", None)
 
 
 async def test_entry_times_and_positions_stay_as_they_are(desk: Desk, auditor: Connection, keys: Keys) -> None:
