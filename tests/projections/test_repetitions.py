@@ -181,6 +181,16 @@ async def test_what_is_refused_again_afterwards_is_still_failing(desk: Desk, aud
     assert (row["requests"], row["still_failing"], row["later_success_at"]) == (2, "yes", None)
 
 
+async def test_actors_are_told_with_every_request_once(desk: Desk, auditor: Connection, keys: Keys) -> None:
+    ada, reader = await lived(desk), reader_of(desk, auditor, keys)
+    found = listed(reader, "actors")
+    (row,) = [row for row in found.rows if row["label"] == "desk"]
+    assert (row["requests"], row["refused"], row["updates"]) == (2 + 1 + REPETITIONS + 1, 1 + REPETITIONS, 3)
+    assert (row["creates"], row["deletes"]) == (2, 1)
+    assert row["last_request_at"] == told_of(reader, ada)[-1].at
+    assert not found.contradictions
+
+
 async def test_entry_times_and_positions_stay_as_they_are(desk: Desk, auditor: Connection, keys: Keys) -> None:
     await lived(desk)
     entries = reader_of(desk, auditor, keys).entries_after(0)
