@@ -82,7 +82,10 @@ class EntraRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Recorded(Struct, frozen=True):
-    """A request as far as a row can be about it. subject_id: the user or group it was sent to or made; or None."""
+    """A request as far as a row can be about it, at the time when it happened.
+
+    subject_id: the user or group it was sent to or made; or None. Repetitions of a refusal are one, the last of them.
+    """
 
     first_position: int
     at: datetime
@@ -125,7 +128,7 @@ def joined(rows: Iterable[Sent], records: Iterable[Recorded]) -> dict[str, int]:
     sent = sorted((row for row in rows if row.status != "skipped"), key=lambda row: (row.at, row.row_id))
     by_subject: dict[str, list[Recorded]] = {}
     nobodys: list[Recorded] = []
-    for record in sorted(records, key=lambda record: record.first_position):
+    for record in sorted(records, key=_in_time):  # By position, repetitions of a refusal would stand too late.
         if record.subject_id is not None:
             by_subject.setdefault(record.subject_id, []).append(record)
         elif record.action == "create" and record.status == "failure":
@@ -172,8 +175,8 @@ class _Pairs:
         found: dict[str, int] = {}
         for pairs in alike.values():
             rows = sorted((row for row, _ in pairs), key=lambda row: (row.at, row.row_id))
-            positions = sorted(record.first_position for _, record in pairs)
-            found |= {row.row_id: position for row, position in zip(rows, positions, strict=True)}
+            records = sorted((record for _, record in pairs), key=_in_time)
+            found |= {row.row_id: record.first_position for row, record in zip(rows, records, strict=True)}
         return found
 
 
@@ -189,6 +192,10 @@ def _within_tolerance(row: Sent, records: Sequence[Recorded]) -> Sequence[Record
     reach = TOLERANCE + timedelta(milliseconds=row.duration_ms)
     start = bisect_left(records, row.at - reach, key=_at)
     return records[start : bisect_right(records, row.at + reach, start, key=_at)]
+
+
+def _in_time(record: Recorded) -> tuple[datetime, int]:
+    return record.at, record.first_position
 
 
 def _at(record: Recorded) -> datetime:

@@ -28,6 +28,7 @@ from projections.entra_files import Piece, PropertyPart, StepPart, read_export
 from projections.files import BadFile, digest
 from projections.names import key_of
 from projections.tables import NULL, Table, byte_string, copy_lines, json, text
+from projections.trail import HAPPENED_AT
 
 _LINES_AT_ONCE = 500
 _SUBJECTS_AT_ONCE = 1_000
@@ -291,15 +292,17 @@ select r.row_id, r.at, r.duration_ms, r.action, r.status, r.first_position, m.su
    and r.status <> 'skipped'
 """
 
-_RECORDED = """
-select t.first_position, t.recorded_at, t.action, t.status, t.target_id::text
+_RECORDED = f"""
+select t.first_position,
+       {HAPPENED_AT},
+       t.action, t.status, t.target_id::text
   from trail_subjects s
   join trail t on t.tenant_id = s.tenant_id and t.first_position = s.first_position
  where s.tenant_id = %(tenant)s
    and s.subject_id = any(%(subjects)s::uuid[])
    and t.target_id = s.subject_id
    and s.first_position between %(first)s and %(last)s
-"""
+"""  # noqa: S608  # Columns of ours.
 
 _FAILED_CREATIONS = """
 select r.row_id, r.at, r.duration_ms, r.action, r.status, r.first_position, ''
@@ -312,15 +315,17 @@ select r.row_id, r.at, r.duration_ms, r.action, r.status, r.first_position, ''
                     where t.tenant_id = r.tenant_id and t.first_position = r.first_position and t.target_id is not null)
 """
 
-_REFUSED_CREATIONS = """
-select first_position, recorded_at, action, status, null
-  from trail
+_REFUSED_CREATIONS = f"""
+select first_position,
+       {HAPPENED_AT},
+       action, status, null
+  from trail t
  where tenant_id = %(tenant)s
    and status = 'failure'
    and action = 'create'
    and target_id is null
    and first_position between %(first)s and %(last)s
-"""
+"""  # noqa: S608  # Columns of ours.
 
 _SET = """
 update entra_rows r

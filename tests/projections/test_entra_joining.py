@@ -42,6 +42,9 @@ def recorded(
         ([sent("a", 0.4), sent("b", 0.9)], [recorded(7, 0), recorded(8, 0.5)], {"a": 7, "b": 8}),
         # Whole seconds.
         ([sent("a", 0), sent("b", 0), sent("c", 1)], [recorded(p, p / 4) for p in (1, 2, 5)], {"a": 1, "b": 2, "c": 5}),
+        # Repetitions of a refusal are recorded behind what came after them.
+        ([sent("a", 1.2)], [recorded(7, 0), recorded(8, 20), recorded(9, 1)], {"a": 9}),
+        ([sent("a", 0), sent("b", 1)], [recorded(7, 1), recorded(9, 0)], {"a": 9, "b": 7}),
         # A failed creation whose name somebody else has is not that one's change.
         ([sent("a", 0, "create", "failure")], [recorded(7, 0, "update")], {}),
     ],
