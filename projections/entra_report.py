@@ -14,6 +14,7 @@ from domain.events import ProvisioningLogImported
 from ledger.reader import Reader
 from projections.answers import read_up_to
 from projections.entra import ROW_COLUMNS, EntraRow, row_of
+from projections.trail import HAPPENED_AT, REQUESTS
 
 COUNT_MAX = 1_000
 
@@ -42,10 +43,11 @@ class Range(Struct, frozen=True):
 
 
 class OurRequest(Struct, frozen=True):
-    """A request without a row."""
+    """A request without a row; or the repetitions of a refusal. at: when it happened, of repetitions the last."""
 
     first_position: int
     recorded_at: datetime
+    at: datetime
     action: str
     status: str
     resource_type: str
@@ -66,8 +68,8 @@ class TheirRow(Struct, frozen=True):
 class Unmatched(Struct, frozen=True):
     """Both sides compared, in the times that imports cover.
 
-    rows, requests: how many there are. joined: how many belong together. theirs, ours: of the others, how many by
-    reason. their_rows, our_requests: the newest of them.
+    rows, requests: how many there are, repetitions of a refusal one by one. joined: how many rows belong to one; to
+    repetitions only one does. theirs, ours: of the others, how many by reason. their_rows, our_requests: their newest.
     """
 
     size: int
@@ -153,11 +155,16 @@ select distinct t.token_id
    and r.first_position is not null
 """
 
-_OURS = f"select count(*), count(r.row_id), {_OUR_REASON} as reason{_IN_RANGE} group by r.row_id is null, reason"
+_OURS = f"""
+select sum({REQUESTS})::bigint, count(r.row_id), {_OUR_REASON} as reason{_IN_RANGE}
+ group by r.row_id is null, reason
+"""
 
 _OUR_REQUESTS = f"""
-select t.first_position, t.recorded_at, t.action, t.status, t.resource_type, t.target_id::text, t.request_id::text,
-       t.token_id, t.token_label, {_OUR_REASON}{_IN_RANGE}
+select t.first_position, t.recorded_at,
+       {HAPPENED_AT},
+       t.action, t.status, t.resource_type, t.target_id::text, t.request_id::text, t.token_id, t.token_label,
+       {_OUR_REASON}{_IN_RANGE}
    and r.row_id is null
  order by t.first_position desc
  limit %(count)s

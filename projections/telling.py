@@ -168,7 +168,7 @@ def unmatched(told: Unmatched) -> str:
     lines += ["", "Requests here without a row in Entra's log"]
     lines += [f"  {count:>7,} {reason}: {OURS[reason]}" for reason, count in told.ours.items()] or ["  none"]
     lines += [
-        f"    {when(each.recorded_at)}  {each.action} {each.status} {each.resource_type} {each.target_id or ''} "
+        f"    {when(each.at)}  {each.action} {each.status} {each.resource_type} {each.target_id or ''} "
         f"position {each.first_position}: {each.reason}"
         for each in told.our_requests
     ]

@@ -2,6 +2,7 @@
 
 import io
 import time
+from asyncio import sleep
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import permutations
@@ -240,6 +241,23 @@ async def test_what_fits_nowhere_is_told_with_the_likely_reason(story: Story) ->
     assert len(found.their_rows) == 6
     assert [each.reason for each in found.our_requests] == ["not in the log", "unchanged here"]
     assert len(unmatched(story, count=1).our_requests) == 1
+
+
+async def test_repetitions_here_are_compared_one_by_one_and_by_when_they_happened(story: Story) -> None:
+    """Two renamings of somebody are refused besides a first one, and none of the three is in the log."""
+    await story.lived()
+    dee = await story.desk.made("/Users", user("dee"))
+    taken = patch({"op": "replace", "path": "userName", "value": "ada@contoso.example"})
+    for _ in range(3):
+        assert (await story.desk.ask("PATCH", f"/Users/{dee}", taken)).status == 409
+    await sleep(0.3)
+    await story.desk.refusals.sweep(everything=True)
+    late = record("update", story.sales, at=story.now + timedelta(seconds=30), who="Sales", kind="Group", row="late")
+    story.take_in(array([*story.told(), late]))
+    found = unmatched(story)
+    assert found.ours["refused here"] == 3 and found.requests == found.joined + sum(found.ours.values())
+    repeated, first = [each for each in found.our_requests if each.reason == "refused here"]
+    assert first.at == first.recorded_at <= repeated.at < repeated.recorded_at
 
 
 async def test_other_tenants_see_nothing_of_it(
