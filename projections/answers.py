@@ -33,7 +33,7 @@ from projections.story import (
     GroupNames,
     NameHeld,
     RequestTold,
-    change,
+    change_for,
     first_position,
     in_order,
     in_requests,
@@ -54,6 +54,21 @@ _ELSEWHERE = (
     f"tenant_id = %s and subject_id = %s and {ELSEWHERE} and stream <> %s and position < %s "
     "order by position desc limit %s"
 )
+# A group's deletion ends every membership with one entry, which is about none of the members. Of the memberships that
+# ended last, whatever ended them: all ends are entries of the same history, so none that a page holds is farther back.
+_ENDED_WITH_GROUPS = """
+select e.position
+  from (select to_position
+          from memberships
+         where tenant_id = %(tenant)s
+           and member_id = %(id)s::uuid
+           and to_position is not null
+           and to_position < %(before)s
+         order by to_position desc
+         limit %(count)s) m
+  join entries e on e.tenant_id = %(tenant)s and e.position = m.to_position
+ where e.event_type = 'GroupDeleted'
+"""
 _HELD = """
 select m.group_id::text, m.from_position, e.recorded_at
   from memberships m
@@ -170,6 +185,7 @@ def runs(
     client: id or label. since, until: only runs with a request between these, both included. Raises NoSuchClient.
     """
     size = read_up_to(reader, "runs")
+    read_up_to(reader, "trail")
     if isinstance(since, datetime):
         since = reader.position_at(since, included=False)
     if isinstance(until, datetime):
@@ -249,7 +265,7 @@ def told_of(reader: Reader, candidate: Candidate, count: int, before: int, size:
     about = reader.at(firsts | named)
     told = requests_told(sorted([*entries, *about], key=_position))
     names = _group_names(reader, entries)
-    changes = marked([change(entry, names) for entry in entries], told)
+    changes = marked([change_for(candidate.id, entry, names) for entry in entries], told)
     page = changes[-count:]
     return Told(
         id=candidate.id,
@@ -266,12 +282,15 @@ def told_of(reader: Reader, candidate: Candidate, count: int, before: int, size:
 def _newest(reader: Reader, candidate: Candidate, count: int, before: int) -> list[Entry]:
     """The newest entries about a resource before a position, in order: of its stream, and of all others.
 
-    What is about a group is its own, but not its members.
+    What is about a group is its own, but not its members. With those that deleted a group it was in.
     """
     then = reader.version_at(candidate.stream, Position(before))
     own = Ledger.of(reader).events.get(candidate.stream, lte=then[0], desc=True, limit=count) if then else ()
     elsewhere = reader.selected(_ELSEWHERE, candidate.id, candidate.stream, before, count)
-    return sorted([*own, *elsewhere], key=_position)[-count:]
+    about = {entry.position: entry for entry in (*own, *elsewhere)}
+    deletions = reader.found(_ENDED_WITH_GROUPS, id=candidate.id, before=before, count=count)
+    ended = reader.at({position for (position,) in deletions} - about.keys())  # A group may have been in itself.
+    return sorted([*about.values(), *ended], key=_position)[-count:]
 
 
 def _group_names(reader: Reader, entries: Iterable[Entry]) -> GroupNames:

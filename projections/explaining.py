@@ -157,6 +157,7 @@ def _access(told: Explanation) -> Iterator[str]:
         ("lost in the hour before", told.lost_before),
         ("lost with it", told.lost_with),
         ("lost after it, until the return" if told.enabled else "lost after it", told.lost_after),
+        ("lost while active", told.lost_active),
     ]
     for what, memberships in lost:
         if memberships:
@@ -171,10 +172,11 @@ _LISTED = 20
 
 
 def _groups(memberships: Sequence[GroupHeld]) -> str:
-    """Groups by name, with the position at which each was left or joined."""
+    """Groups by name, with the position at which each was left or joined, and whether the group's end was its own."""
     shown = (
         f"{_quoted(each.group_name) if each.group_name else each.group_id} "
-        f"(position {each.to_position if each.to_position is not None else each.from_position})"
+        f"(position {each.to_position if each.to_position is not None else each.from_position}"
+        f"{', the group was deleted' if each.ended_by == 'GroupDeleted' else ''})"
         for each in memberships
     )
     return ", ".join(shown)

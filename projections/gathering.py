@@ -35,6 +35,7 @@ from projections.story import (
     GroupNames,
     NameHeld,
     change,
+    change_for,
     first_position,
     names_held,
     requests_told,
@@ -190,7 +191,7 @@ class _Gathering:
         turns = turns_of(own, requests_told(self._entries()))
         self._in_requests(turns)
         held, ended = self._memberships()
-        last, silent_put = self._last(own), self._silent_put(own)
+        last, silent_put = self._last(own, ended), self._silent_put(own)
         self._firsts()
         names = names_held(own, self.id)
         refusals = self._refusals(names)
@@ -213,7 +214,7 @@ class _Gathering:
             refusals=refusals,
             refusals_capped=len(refusals) >= _REFUSALS_MAX,
             holder=self._holder(refusals),
-            last=None if last is None else change(last, group_names),
+            last=None if last is None else change_for(self.id, last, group_names),
             silent_put=None if silent_put is None else change(silent_put, group_names),
             burst=self._burst(turns),
             use=self._use(turns),
@@ -277,12 +278,13 @@ class _Gathering:
                 first = first_position(entry)
                 self._open(self.reader.about(self.id, since=first, until=first + cause.count))
 
-    def _last(self, own: Sequence[Entry]) -> Entry | None:
+    def _last(self, own: Sequence[Entry], ended: Sequence[GroupHeld]) -> Entry | None:
         latest = self.reader.selected(_NEWEST_ELSEWHERE_BELOW, self.id, self.size, _LATEST_MAX)
         meant = [entry for entry in latest if self._is_meant(entry)]
         repeated = bool(meant) and repetitions(meant[0]) > 0  # What came after them may be recorded before.
         newest = self._open(meant if repeated else meant[:1])
-        return max((*newest, *own[-1:]), key=lambda entry: (happened_at(entry), entry.position), default=None)
+        lost = [self.seen[each.to_position] for each in ended[-1:] if each.to_position is not None]
+        return max((*newest, *own[-1:], *lost), key=lambda entry: (happened_at(entry), entry.position), default=None)
 
     def _is_meant(self, entry: Entry) -> bool:
         """Whether a request that left only this entry was for the resource, not for one of another type with its id."""

@@ -111,7 +111,7 @@ def lost_assigning_group(evidence: Evidence) -> Inference | None:
     lost = _lost_before(evidence, GROUP_LOSS_BEFORE)
     if step is None or not lost:
         return None
-    names = ", ".join(f'"{each.group_name}"' for each in lost[:5] if each.group_name)
+    names = _names(lost)
     return Inference(
         "R3",
         "lost the group that gave access",
@@ -250,15 +250,15 @@ def collateral_of_group(evidence: Evidence) -> Inference | None:
     ]
     if not lost:
         return None
-    deleted = sum(each.ended_by == "GroupDeleted" for each in lost)
+    names, deleted = _names(lost), sum(each.ended_by == "GroupDeleted" for each in lost)
     how = "the group was deleted" if deleted == len(lost) else "its list of members was replaced by a shorter one"
     if 0 < deleted < len(lost):
         how = "a group was deleted, and another's list of members replaced"
     return Inference(
         "R10",
         "collateral of a group's change",
-        f"{_groups(len(lost)).capitalize()} ended by a change that was about the group, not about this "
-        f"{'one' if evidence.resource == 'groups' else 'person'}: {how}.",
+        f"{_groups(len(lost)).capitalize()}{f' ({names})' if names else ''} ended by a change that was about the "
+        f"group, not about this {'one' if evidence.resource == 'groups' else 'person'}: {how}.",
         "high",
         _positions(lost),
         f"a request of the same minute that names this {_noun(evidence)}",
@@ -477,6 +477,10 @@ def _positions(lost: Sequence[GroupHeld]) -> list[int]:
 
 def _groups(count: int) -> str:
     return "one group" if count == 1 else f"{count} groups"
+
+
+def _names(lost: Sequence[GroupHeld]) -> str:
+    return ", ".join(f'"{each.group_name}"' for each in lost[:5] if each.group_name)
 
 
 def _share(burst: Burst) -> str:

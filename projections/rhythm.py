@@ -45,10 +45,12 @@ class ClientSeen(Struct, frozen=True, omit_defaults=True):
 class RunTold(Run):
     """A run, and what follows from it.
 
-    single_object: all of it was about one user or group, as on demand. changed_by_others: how many users are active
-    does not follow from the run, and other clients' runs changed users meanwhile.
+    single_object: all of it was about one user or group, as on demand. memberships_ended: with the groups that it
+    deleted; none of them has an entry. changed_by_others: how many users are active does not follow from the run, and
+    other clients' runs changed users meanwhile.
     """
 
+    memberships_ended: int = 0
     duration_s: float = 0.0
     single_object: bool = False
     changed_by_others: bool = False
@@ -124,6 +126,23 @@ select exists (
           and last_position > %(first)s
           and users_created + users_deactivated + users_reactivated + users_deleted > 0)
 """
+# How many memberships ended with the groups that some runs deleted. The projection cannot count them: a replay writes
+# runs without a directory, and a page would have to read a group's members.
+ENDED_WITH_GROUPS = """
+select r.first_position, count(*)
+  from unnest(%(firsts)s::bigint[], %(lasts)s::bigint[],
+              %(clients)s::text[]) r(first_position, last_position, client_id)
+  join trail t on t.tenant_id = %(tenant)s
+              and t.token_id = r.client_id
+              and t.first_position between r.first_position and r.last_position
+              and t.action = 'delete'
+              and t.status = 'success'
+              and t.resource_type = 'Group'
+  join memberships m on m.tenant_id = t.tenant_id
+                    and m.group_id = t.target_id
+                    and m.to_position between t.first_position and t.first_position + t.entry_count - 1
+ group by r.first_position
+"""
 
 # Whoever may send SCIM, as k, and the tokens it uses, as u: an OAuth client's are its access tokens.
 SENDERS = """
@@ -194,8 +213,21 @@ def read_runs(
             raise NoSuchClient(f"tenant {tenant.slug} has no client {client!r}, and never had")
         for run in runs:
             run.changed_by_others = not run.follows and _others(cursor, tenant, run)
+        _count_ended(cursor, tenant, runs)
     next_before = runs[-1].first_position if runs and len(runs) == count else None
     return RunList(size, runs, next_before, clients_seen(connection, tenant))
+
+
+def _count_ended(cursor: psycopg.Cursor[Any], tenant: Tenant, runs: Sequence[RunTold]) -> None:
+    deleting = {run.first_position: run for run in runs if run.groups_deleted}
+    parameters = {
+        "tenant": tenant.tenant_id,
+        "firsts": list(deleting),
+        "lasts": [run.last_position for run in deleting.values()],
+        "clients": [run.client_id for run in deleting.values()],
+    }
+    for first_position, ended in cursor.execute(ENDED_WITH_GROUPS.encode(), parameters) if deleting else ():
+        deleting[first_position].memberships_ended = ended
 
 
 def _told(row: Sequence[Any]) -> RunTold:

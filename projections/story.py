@@ -75,9 +75,10 @@ class Change(Struct, frozen=True, omit_defaults=True):
     """One entry about the resource.
 
     event: its type. attribute, before, after: of AttributeChanged; `active` of Deactivated, Reactivated.
-    resource: of a creation, by attribute name. group_id, group_name, member_id: of memberships, lost groups.
-    explicit: whether the request named it. repetitions: how many of an earlier refusal the entry stands for, the last
-    of them at `at`; 0 when it stands for itself. erased: what it said is gone, that it happened is not.
+    resource: of a creation, by attribute name. group_id, group_name, member_id: of memberships; a GroupDeleted with
+    a member_id is the end of that member's. explicit: whether the request named it. repetitions: how many of an earlier
+    refusal the entry stands for, the last of them at `at`; 0 when it stands for itself. erased: what it said is gone,
+    that it happened is not.
     """
 
     position: int
@@ -251,6 +252,14 @@ def change(entry: Entry, names: GroupNames) -> Change:
         version=entry.version,
         **told,
     )
+
+
+def change_for(resource_id: str, entry: Entry, names: GroupNames) -> Change:
+    """Tell one entry as what it did to a resource: another group's deletion ended its membership there."""
+    told = change(entry, names)
+    if entry.event_type == "GroupDeleted" and entry.subject_id != resource_id:
+        return replace(told, member_id=resource_id, explicit=False)
+    return told
 
 
 def marked(changes: Iterable[Change], told: Mapping[str, RequestTold]) -> list[Change]:

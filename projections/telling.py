@@ -137,6 +137,7 @@ _DONE = {
     "groups_deleted": ("group", "deleted"),
     "memberships_added": ("membership", "added"),
     "memberships_removed": ("", "removed"),
+    "memberships_ended": ("membership", "ended with their groups"),
 }
 
 

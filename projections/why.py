@@ -56,8 +56,9 @@ class Explanation(Struct, frozen=True, kw_only=True):
     disabled, deleted, enabled: the last turn of each kind that the verdict rests on, None without one.
     facts: all of the below, and renames, in order. in_request: what else the deciding requests changed.
     lost_before: memberships that ended in the hour before, in other requests; lost_with: in the deciding ones;
-    lost_after: between the disable and the return, or now. held: memberships open at `size`, the first of
-    `held_count`. last: the newest request about it, whatever came of it. troubles: refused requests about it.
+    lost_after: between the disable and the return, or now; lost_active: of one that is active, the newest since its
+    creation or return. held: memberships open at `size`, the first of `held_count`. last: the newest request about
+    it, whatever came of it. troubles: refused requests about it.
     entra: what Entra's own log says. requests: those of every fact, by request id. inferences: no facts, but what
     the rules make of them. unknown, search, next_steps: where the ledger ends.
     """
@@ -79,6 +80,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
     lost_before: list[GroupHeld] = []
     lost_with: list[GroupHeld] = []
     lost_after: list[GroupHeld] = []
+    lost_active: list[GroupHeld] = []
     held: list[GroupHeld] = []
     held_count: int = 0
     last: Change | None = None
@@ -102,7 +104,8 @@ def explain(evidence: Evidence) -> Explanation:
     decisive = [step for step in (turns.disabled, turns.deleted) if step is not None]
     in_request = _in_requests(evidence, decisive)
     before, with_it, after = _lost(evidence, decisive)
-    facts = _facts(evidence, in_request, [*before, *with_it, *after])
+    active = _lost_active(evidence)
+    facts = _facts(evidence, in_request, [*before, *with_it, *after, *active])
     guidance = guide(evidence)
     mentioned = [*facts, *([evidence.last] if evidence.last is not None else [])]
     return Explanation(
@@ -123,6 +126,7 @@ def explain(evidence: Evidence) -> Explanation:
         lost_before=before,
         lost_with=with_it,
         lost_after=after,
+        lost_active=active,
         held=evidence.held,
         held_count=evidence.held_count,
         last=evidence.last,
@@ -219,6 +223,15 @@ def _lost(
     return list(before.values()), with_it, after
 
 
+def _lost_active(evidence: Evidence) -> list[GroupHeld]:
+    """The newest memberships that ended since somebody who is active came, or came back."""
+    turns = evidence.turns
+    if turns.deleted or (turns.disabled and not turns.enabled):
+        return []
+    since = (turns.enabled or turns.created).position
+    return [each for each in evidence.ended if each.to_position is not None and each.to_position > since][-_LOST_TOLD:]
+
+
 def _facts(evidence: Evidence, in_request: Iterable[Change], lost: Iterable[GroupHeld]) -> list[Change]:
     """Everything the story rests on, in the order in which it was recorded."""
     turns = evidence.turns
@@ -228,13 +241,14 @@ def _facts(evidence: Evidence, in_request: Iterable[Change], lost: Iterable[Grou
     positions |= {fact.position for fact in in_request}
     renames = [change.position for change in evidence.own if _renames(change, evidence.resource)]
     positions |= set(renames[-_TURNS_TOLD:])
-    endings = {change.position: change for each in lost if (change := _ending(each)) is not None}
+    endings = {change.position: change for each in lost if (change := _ending(each, evidence.id)) is not None}
     own = {change.position: change for change in evidence.own if change.position in positions | endings.keys()}
     facts = endings | own
     return [facts[position] for position in sorted(facts)]
 
 
 _TURNS_TOLD = 10
+_LOST_TOLD = 10
 
 
 def _renames(change: Change, resource: str) -> bool:
@@ -242,7 +256,7 @@ def _renames(change: Change, resource: str) -> bool:
     return change.event == "AttributeChanged" and change.attribute in named
 
 
-def _ending(membership: GroupHeld) -> Change | None:
+def _ending(membership: GroupHeld, member_id: str) -> Change | None:
     """The entry that ended a membership, as a fact: a group's deletion has none for each member."""
     if membership.to_position is None or membership.to_at is None:
         return None
@@ -253,5 +267,6 @@ def _ending(membership: GroupHeld) -> Change | None:
         request_id=membership.ended_in,
         group_id=membership.group_id,
         group_name=membership.group_name,
+        member_id=member_id,
         explicit=membership.explicit,
     )

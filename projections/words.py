@@ -96,6 +96,8 @@ def change(told: Change) -> str:
     match told.event:
         case "UserCreated" | "GroupCreated" | "ResourceCreated":
             return "created"
+        case "GroupDeleted" if told.member_id:
+            return f"left the group {group(told.group_id, told.group_name)}, which was deleted"
         case "UserDeleted" | "GroupDeleted" | "ResourceDeleted":
             return "deleted" if not told.group_name else f"the group {group(told.group_id, told.group_name)} deleted"
         case "AttributeChanged" | "Reactivated":

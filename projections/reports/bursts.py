@@ -1,8 +1,10 @@
 """When many lost their access at once, in a period."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from projections.reports.frame import Figure, Report, Rows, Scope, known_as
+from projections.reports.frame import Figure, Report, Row, Rows, Scope, known_as
+from projections.rhythm import ENDED_WITH_GROUPS
 
 USERS_MIN, SHARE_MIN, USERS_ALWAYS = 10, 0.05, 500
 
@@ -45,7 +47,7 @@ def begin(scope: Scope) -> Rows:
     """Nothing besides the period is asked for."""
     scope.filters.append(
         f"runs in which {USERS_MIN} or more, and {SHARE_MIN:.0%} of the active users, or {USERS_ALWAYS} at least, were "
-        "deactivated or deleted; or as many memberships removed"
+        "deactivated or deleted; or as many memberships removed, or ended with their groups"
     )
     return _rows(scope)
 
@@ -53,26 +55,34 @@ def begin(scope: Scope) -> Rows:
 def _rows(scope: Scope) -> Rows:
     ended = 0
     for page in scope.pages(_PAGE, -1):
+        with_groups = _ended_with_groups(scope, page)
         for row in page:
             scope.scanned += 1
             first, last, client_id, label, started, until, deactivated, deleted, removed, groups, active, addresses = (
                 row
             )
-            users, least = deactivated + deleted, _least(active)
-            if users < least and removed < least:
+            users, least, lost = deactivated + deleted, _least(active), with_groups.get(first, 0)
+            if users < least and removed + lost < least:
                 continue
             scope.matched += 1
             ended += users
             back, back_at = scope.row(_RESOLVED, begin=first, end=last, client=client_id)
             yield (
                 first, known_as(client_id, label), client_id, started, until,
-                deactivated, deleted, removed, groups, active, round(100 * users / active, 1) if active else None,
+                deactivated, deleted, removed, lost, groups, active, round(100 * users / active, 1) if active else None,
                 _cause(users >= least, groups), back, back_at, addresses, last,
             )  # fmt: skip
     return [
         Figure("Runs looked at", scope.scanned),
         Figure("Users deactivated or deleted in them, each time", ended),
     ]
+
+
+def _ended_with_groups(scope: Scope, page: Sequence[Row]) -> dict[Any, int]:
+    """How many memberships ended with the groups that a page's runs deleted, by the runs' first positions."""
+    deleting = [(first, last, client_id) for first, last, client_id, *_, groups, _, _ in page if groups]
+    firsts, lasts, clients = ([each[column] for each in deleting] for column in range(3))
+    return dict(scope.rows(ENDED_WITH_GROUPS, firsts=firsts, lasts=lasts, clients=clients)) if deleting else {}
 
 
 def _least(active: int) -> int:
@@ -93,7 +103,7 @@ BURSTS = Report(
     "When one client took access from many at once, what share of everybody that was, and who was let in again.",
     (
         "run", "client", "client_id", "started", "ended", "deactivated", "deleted", "memberships_removed",
-        "groups_deleted", "active_before", "share_percent", "suspected_cause", "reactivated_since",
+        "memberships_ended", "groups_deleted", "active_before", "share_percent", "suspected_cause", "reactivated_since",
         "last_reactivated_at", "addresses", "last_position",
     ),
     begin,

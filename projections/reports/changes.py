@@ -14,7 +14,8 @@ from projections.story import Change
 from projections.subjects import Candidate, NoSuchSubject
 from projections.words import RECEIVED
 
-# Own, and of other streams: a group's, or a request's that changed nothing. Those have versions too, of their own.
+# Own, and of other streams: a group's, or a request's that changed nothing. Those have versions too, of their own. And
+# what deleted a group that it was in, which is about the group.
 _ABOUT = f"""
 select position, true as own
   from entries
@@ -29,6 +30,15 @@ select position, false
    and {ELSEWHERE}
    and stream <> %(stream)s
    and position <= %(last)s
+ union all
+select e.position, false
+  from memberships m
+  join entries e on e.tenant_id = m.tenant_id and e.position = m.to_position
+ where m.tenant_id = %(tenant)s
+   and m.member_id = %(id)s::uuid
+   and m.to_position is not null
+   and m.to_position <= %(last)s
+   and e.event_type = 'GroupDeleted'
  order by position
 """  # noqa: S608  # A condition of ours.
 
