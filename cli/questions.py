@@ -194,8 +194,9 @@ def ask(
     slug: str, question: Callable[[Any], Any], text: Callable[[Any], str], as_json: bool,
     data: str | None, database_url: str | None, keys: str | None,
 ) -> None:  # fmt: skip
-    """Put a question to a tenant's ledger and print the answer, as text or JSON. Raises NoSubject, Failed."""
+    """Put a question to a tenant's ledger and print the answer, as text or JSON. Raises NoSubject, Misused, Failed."""
     from cli.connect import open_tenant
+    from domain.errors import InvalidValue
     from ledger.config import read_config
     from ledger.reader import Reader
     from projections.log import NoSuchRun
@@ -209,6 +210,8 @@ def ask(
             told = question(Reader(connection, tenant, vault))
         except (NoSuchClient, NoSuchRequest, NoSuchSubject) as error:
             raise NoSubject(str(error)) from None
+        except InvalidValue as error:
+            raise Misused(error.detail) from None
         except NoSuchRun as error:
             raise Failed(str(error)) from None
     answer = msgspec.json.encode(told).decode() + "\n" if as_json else text(told)

@@ -5,7 +5,7 @@ read from the entries. A question reads the entries about one resource and its g
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -149,17 +149,30 @@ def history(reader: Reader, asked: str, *, count: int = HISTORY_COUNT, before: i
 def as_of(reader: Reader, asked: str, moment: datetime | int | None) -> AsOf:
     """Return a subject's state at a time (all entries recorded until then), after a position's entry, or now.
 
-    Raises NoSuchSubject.
+    Raises NoSuchSubject; InvalidValue for what has not come yet.
     """
+    come = None if moment is None else come_by(reader, moment)
     size, candidates = candidates_for(reader, asked)
-    if isinstance(moment, datetime):
-        until = min(size, reader.position_at(moment))
-    else:
-        until = size if moment is None else min(size, moment + 1)
+    until = size if come is None else come
     at = moment if isinstance(moment, datetime) else None
     types = resource_types(present_declarations(reader.connection, reader.tenant.tenant_id))
     shown = [_shown(reader, candidate, until, types.by_stream[candidate.resource]) for candidate in candidates]
     return AsOf(asked, until - 1, at, shown)
+
+
+def come_by(reader: Reader, moment: datetime | int) -> int:
+    """Return how many entries count as of a time, which are all recorded until then, or as of a position's entry.
+
+    Raises InvalidValue for what has not come yet: whatever were answered could still turn out otherwise.
+    """
+    if isinstance(moment, datetime):
+        if moment > datetime.now(UTC):
+            raise InvalidValue("the time lies in the future")
+        return reader.position_at(moment)
+    newest = reader.size() - 1
+    if moment > newest:
+        raise InvalidValue(f"there is no position {moment} yet; the ledger ends at {newest}")
+    return moment + 1
 
 
 def log(

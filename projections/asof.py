@@ -1,14 +1,13 @@
 """As of a moment: which entry is the last that counts, and everybody as they were after it."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from domain.attributes import ResourceType
-from domain.errors import InvalidValue
 from ledger.lookups import StoredResource
 from ledger.reader import Reader
-from projections.answers import read_up_to
+from projections.answers import come_by, read_up_to
 from projections.ordering import Mark
 from projections.queries import Question, read_edges, read_page, select_edges, select_page
 
@@ -21,14 +20,7 @@ def last_position(reader: Reader, moment: datetime | int) -> int:
     As of a time counts what was recorded at it or before. Returns once past states are known up to there.
     Raises InvalidValue for what has not come yet: whatever were answered could still turn out otherwise.
     """
-    if isinstance(moment, datetime):
-        if moment > datetime.now(UTC):
-            raise InvalidValue("the time lies in the future")
-        position = reader.position_at(moment) - 1
-    else:
-        position, newest = moment, reader.size() - 1
-        if position > newest:
-            raise InvalidValue(f"there is no position {position} yet; the ledger ends at {newest}")
+    position = come_by(reader, moment) - 1
     read_up_to(reader, "versions", position + 1)
     read_up_to(reader, "names", position + 1)
     return position

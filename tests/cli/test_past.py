@@ -82,6 +82,25 @@ def test_a_list_that_cannot_be_asked_for_is_refused(
     assert sentence in said.refusal
 
 
+@pytest.mark.parametrize("subject", ["eve", "Finance", "nobody"])
+@pytest.mark.parametrize(
+    ("moment", "sentence"),
+    [
+        ("2099-01-01T00:00:00Z", "the time lies in the future"),
+        ("12", "there is no position 12 yet; the ledger ends at 11"),
+    ],
+)  # fmt: skip
+def test_nobody_is_shown_as_of_what_has_not_come(
+    say: Say, client: Client, subject: str, moment: str, sentence: str
+) -> None:
+    """2, or 400: the answer could still turn out otherwise. The newest position is no such moment."""
+    said = say("show", client.slug, subject, "--as-of", moment)
+    assert (said.status, said.out, said.refusal) == (2, "", sentence)
+    answer = client.api.get(f"/users/{subject}", params={"asOf": moment})
+    assert (answer.status_code, answer.json()) == (400, {"error": sentence})
+    assert say("show", client.slug, "eve", "--as-of", "11").status == 0
+
+
 def test_two_moments_are_told_apart_in_words(say: Say, client: Client) -> None:
     """Who came, left, was renamed and disabled; each group with who joined and left; totals."""
     said = say("diff", client.slug, "--from", "6", "--to", "11")
