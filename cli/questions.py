@@ -37,7 +37,8 @@ def why(
     Args:
         subject: userName, externalId or id, held now or ever; a group by displayName too.
         group: Only tell who put the person into this group, and who took it out.
-        attribute: Only tell who changed this attribute, and whose value that overwrote.
+        attribute: Only tell who changed this attribute, or a part such as name.givenName, and whose value that
+            overwrote.
         id: Of several records with the name, only tell of the one with this id.
         others: Also name the others of a mass change.
     """

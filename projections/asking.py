@@ -8,6 +8,9 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from domain.declarations import resource_types
+from domain.errors import InvalidValue
+from ledger.declarations import present_declarations
 from ledger.reader import Reader
 from projections.answers import candidates_for, read_up_to
 from projections.directory import resource_of
@@ -16,6 +19,7 @@ from projections.evidence import Evidence
 from projections.gathering import BURST_MAX, gather, refused_by_name
 from projections.guidance import WINDOW, Search, search_for_absent
 from projections.inferences import Link, is_burst, linked
+from projections.parts import Part, parts_asked
 from projections.pointed import Pointed, about_attribute, about_group
 from projections.subjects import Candidate, Match, NoSuchSubject, name_keys
 from projections.trail import HAPPENED_AT
@@ -101,7 +105,10 @@ class Asked(Struct, frozen=True, kw_only=True):
 
 
 def why(reader: Reader, subject: str, asked: Asked | None = None, *, now: datetime | None = None) -> Why:
-    """Explain. now: for whom time stands still. Raises NoSuchSubject, also of a record or group that is not there."""
+    """Explain. now: for whom time stands still.
+
+    Raises NoSuchSubject, also of a record or group that is not there; InvalidValue for what can be no attribute.
+    """
     asked = asked or Asked()
     try:
         candidates = _meant(reader, subject, asked)
@@ -117,7 +124,7 @@ def why(reader: Reader, subject: str, asked: Asked | None = None, *, now: dateti
     if asked.group:
         return Why(subject=subject, size=size, more=more, pointed=_about_group(reader, told, asked.group, size))
     if asked.attribute:
-        about = [about_attribute(reader, each, asked.attribute, size) for each in told]
+        about = _about_attribute(reader, told, asked.attribute, size)
         return Why(subject=subject, size=size, more=more, pointed=about)
     burst_max = _OTHERS_MAX if asked.others else BURST_MAX
     gathered = [gather(reader, each, size, now or datetime.now(UTC), burst_max) for each in told]
@@ -146,6 +153,21 @@ def _meant(reader: Reader, subject: str, asked: Asked) -> list[Candidate]:
 
 def _about_group(reader: Reader, candidates: list[Candidate], name: str, size: int) -> list[Pointed]:
     return [about_group(reader, each, name, size) for each in candidates]
+
+
+def _about_attribute(reader: Reader, candidates: list[Candidate], name: str, size: int) -> list[Pointed]:
+    """Tell of the records whose type has the attribute. Raises InvalidValue when none has."""
+    types = resource_types(present_declarations(reader.connection, reader.tenant.tenant_id)).by_stream
+    having: list[tuple[Candidate, list[Part]]] = []
+    refusals: list[InvalidValue] = []
+    for each in candidates:
+        try:
+            having.append((each, parts_asked(name, types[each.resource])))
+        except InvalidValue as refusal:
+            refusals.append(refusal)
+    if not having:
+        raise refusals[0]
+    return [about_attribute(reader, each, name, parts, size) for each, parts in having]
 
 
 def _with_kin(reader: Reader, gathered: list[Evidence], size: int) -> tuple[list[Evidence], list[Link]]:

@@ -18,4 +18,5 @@ def flat(resource: dict[str, Any]) -> dict[str, Any]:
 
 def short(attribute: str) -> str:
     """Return an attribute's name without its schema URI, as people say it."""
-    return attribute.rpartition(":")[2]
+    name, bracket, inside = attribute.partition("[")
+    return name.rpartition(":")[2] + bracket + inside

@@ -1,12 +1,12 @@
 """Pointed questions about one person: who took this group away, who changed this attribute. Bounded like *why*."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
 
 from ledger.reader import Reader
-from projections.attributes import short
+from projections.parts import Part, narrowed
 from projections.story import (
     Change,
     GroupHeld,
@@ -90,8 +90,8 @@ def about_group(reader: Reader, candidate: Candidate, asked: str, size: int) -> 
     return Pointed(candidate.id, _called(own, candidate), asked, "", spells, [], requests)
 
 
-def about_attribute(reader: Reader, candidate: Candidate, asked: str, size: int) -> Pointed:
-    """Tell every change of an attribute, named with or without its schema, and whose value each put aside."""
+def about_attribute(reader: Reader, candidate: Candidate, asked: str, parts: Iterable[Part], size: int) -> Pointed:
+    """Tell every change of an attribute, or of a part of one, and whose value each put aside. parts: what is asked."""
     where = "tenant_id = %s and stream = %s and position < %s and not starts_with(event_type, 'Membership')"
     newest = reader.selected(f"{where} order by stream_version desc limit %s", candidate.stream, size, _NEWEST)
     first = reader.selected("tenant_id = %s and stream = %s and stream_version = 1", candidate.stream)
@@ -100,11 +100,8 @@ def about_attribute(reader: Reader, candidate: Candidate, asked: str, size: int)
     told = requests_told(sorted((*entries.values(), *firsts), key=lambda entry: entry.position))
     own = [entries[position] for position in sorted(entries)]
     names = GroupNames(own)
-    changes = [
-        each
-        for each in marked([change(entry, names) for entry in own], told)
-        if asked.lower() in (each.attribute.lower(), short(each.attribute).lower())
-    ]
+    changed = marked(narrowed([change(entry, names) for entry in own], parts), told)
+    changes = [each for each in changed if each.attribute]  # A creation gives a value; it changes none.
     return Pointed(candidate.id, _called(own, candidate), "", asked, [], changes, in_requests(changes, told))
 
 

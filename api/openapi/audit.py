@@ -51,7 +51,11 @@ _HISTORY: Json = {
 _UNMATCHED: Json = {"count": {**_NUMBER, "description": "Of each kind at most.", "default": 50}}
 _WHY: Json = {
     "group": {"type": "string", "description": "Only who put the subject into this group, and who took it out."},
-    "attribute": {"type": "string", "description": "Only who changed this attribute, and whose value that overwrote."},
+    "attribute": {
+        "type": "string",
+        "description": "Only who changed this attribute or this part of one, as a PATCH path names it, and whose value "
+        "that overwrote.",
+    },
     "id": {"type": "string", "description": "Of several records with the name, only the one with this id."},
     "others": {"enum": ["true", "false"], "description": "Also name the others of a mass change.", "default": "false"},
 }

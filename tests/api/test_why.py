@@ -241,7 +241,14 @@ def test_wrong_questions_are_told_what_is_wrong(entra: Speaker) -> None:
 
     assert asked(others="perhaps").status_code == 400
     assert asked(group="no such group").status_code == 404
-    assert asked(attribute="no.such.attribute").status_code == 200
+    for attribute, said in (
+        ("no.such.attribute", "'no.such.attribute' is no attribute of a User: "),
+        ("name.givenname.x", "is no attribute of a User: "),
+        ("emails[type eq", "is no attribute of a User: "),
+        ("groups.display", "groups are memberships: ask about one group, or for the report group-changes"),
+    ):
+        answer = asked(attribute=attribute)
+        assert answer.status_code == 400 and said in answer.json()["error"]
     assert asked(id="x").status_code == 404
 
 

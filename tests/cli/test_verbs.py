@@ -301,6 +301,14 @@ def test_a_setting_says_what_it_takes(say: Say, setting: str) -> None:
         assert refused.status == 2 and SETTINGS_TAKE["token_requests_per_second"] in refused.refusal
 
 
+def test_why_about_what_can_be_no_attribute_is_refused(say: Say, service: Service) -> None:
+    client = service.new_tenant()
+    group_id = group(client, "Finance")
+    said = say("why", client.slug, group_id, "--attribute", "userName")
+    assert (said.status, said.out) == (2, "")
+    assert said.refusal == "'userName' is no attribute of a Group: no attribute is called userName"
+
+
 def test_why_somebody_never_came_is_a_question_too(say: Say) -> None:
     """3, since there is nobody; but where to look is said all the same."""
     said = say("why", "default", "nobody@contoso.example")
