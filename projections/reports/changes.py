@@ -43,15 +43,22 @@ select e.position, false
 """  # noqa: S608  # A condition of ours.
 
 
+class MeansGroup(NoSuchSubject):
+    """The name means nothing but groups, present or past, and another report tells of those."""
+
+    def __init__(self, asked: str) -> None:
+        Exception.__init__(self, f"{asked!r} is or was a group: the report group-changes tells of groups")
+
+
 def begin(scope: Scope) -> Rows:
-    """Find who is meant."""
+    """Find who is meant. Raises InvalidValue, NoSuchSubject."""
     given = scope.given("subject")
     if not given or not given[0].strip() or len(given[0]) > 1_024 or "\0" in given[0]:
         raise InvalidValue("say whom you mean: subject is a userName, externalId or id")
     _, candidates = candidates_for(scope.reader, given[0])
     meant = [each for each in candidates if each.resource != "groups"]  # These have a report of their own.
     if not meant:
-        raise NoSuchSubject(scope.reader.tenant, given[0])
+        raise MeansGroup(given[0])
     ids = [each.id for each in meant]
     scope.recorded["subject"] = ids[:1]  # By the id: the report's entry outlives an erasure.
     scope.filters.append(f"only what is about {', '.join(ids)}")

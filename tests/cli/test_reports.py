@@ -196,6 +196,8 @@ def test_all_reports_are_listed(say: Say, client: Client) -> None:
         (("population", "--format", "pdf"), 2, "--format is one of csv, jsonl"),
         (("population", "--json"), 2, "--json tells what was written with --output"),
         (("group-membership", "--group", "nobody"), 3, "was called 'nobody'"),
+        (("changes", "--subject", "nobody"), 3, "was called 'nobody'"),
+        (("changes", "--subject", "finance"), 3, "'finance' is or was a group: the report group-changes tells of"),
         (("group-membership", "--group", ""), 2, "group is a displayName, externalId or id"),
     ],
 )  # fmt: skip
@@ -218,6 +220,7 @@ def test_what_cannot_be_reported_is_refused(
         ("population?colour=red", 400, "population knows no colour; it takes state"),
         ("movement?from=7&to=3", 400, "after its end"),
         ("group-membership?group=nobody", 404, "was called 'nobody'"),
+        ("changes?subject=Finance", 404, "'Finance' is or was a group: the report group-changes tells of groups"),
         ("group-membership?group=%00", 400, "group is a displayName"),
     ],
 )  # fmt: skip
