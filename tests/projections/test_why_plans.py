@@ -11,15 +11,17 @@ from ledger.entry import Tenant
 from ledger.reader import Reader
 from ledger.tenants import create_tenant
 from ledger.vault import Keys
+from projections.answers import history, runs
 from projections.asking import Asked, why
 from tests.conftest import Database
 from tests.plans import nodes
-from tests.projections.telling import ADA, BOB, EVERYONE, FINANCE, changed, left
+from tests.projections.telling import ADA, BOB, EVERYONE, FINANCE, changed, group_created, group_deleted, joined, left
 from tests.projections.test_inferences import person
 from tests.projections.whying import Ask, Told
 
 REPEATS = 10_000
 PEOPLE = 400
+PASSING = "9a550000-0000-4000-8000-00000000000c"  # A group that everybody was in, and that is deleted.
 SMALL = {"tenants", "tracking", "subject_keys"}  # A row a tenant or person, read by key.
 
 
@@ -37,6 +39,11 @@ def crowded(repeats: int) -> Told:
     for number in range(PEOPLE):
         told.request("PATCH", f"/Users/{person(number)}", changed(person(number), "title", None, "x"))
         told.refused("PATCH", f"/Users/{person(number)}", person(number), status=409, scim_type="uniqueness")
+    members = [ADA, *map(person, range(PEOPLE))]
+    told.later(days=1).request("POST", "/Groups", group_created(PASSING, "Passing"))
+    told.request("PATCH", f"/Groups/{PASSING}", *(joined(PASSING, member) for member in members))
+    told.request("DELETE", f"/Groups/{PASSING}", group_deleted(PASSING))
+    told.unchanged("PATCH", f"/Users/{ADA}", ADA)
     return told
 
 
@@ -92,6 +99,20 @@ def test_every_statement_reads_an_index_and_little_of_it(
         watched = Watched(patched)
         why(ask.reader, subject, asked)
     assert watched.opened < 150
+    reads_little(ask, watched)
+
+
+def test_a_history_and_runs_read_little_too(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of whoever lost a group with four hundred others."""
+    with monkeypatch.context() as patched:
+        watched = Watched(patched)
+        history(ask.reader, "ada")
+        runs(ask.reader, count=20, before=None, client=None, since=None, until=None)
+    assert watched.opened < 400
+    reads_little(ask, watched)
+
+
+def reads_little(ask: Ask, watched: Watched) -> None:
     connection = ask.recording.connection
     connection.execute("set enable_seqscan = off")
     for query, parameters in watched.statements:
