@@ -98,7 +98,7 @@ async def provisioning_log(request: Asked, slug: str) -> Response[bytes]:
     def answer(reader: Reader) -> Any:
         return answers.log(
             reader,
-            count=_count(request, least=1),
+            count=_count(request),
             before=_number(asked.get("before"), "before"),
             subject=asked.get("subject"),
             action=_one_of(asked.get("action"), "action", ACTIONS),
@@ -118,7 +118,7 @@ async def runs(request: Asked, slug: str) -> Response[bytes]:
         since, until = period(asked.get("since"), asked.get("until"))
         return answers.runs(
             reader,
-            count=_count(request, least=1),
+            count=_count(request),
             before=_number(asked.get("before"), "before"),
             client=_named(asked.get("client"), "client"),
             since=since,
@@ -144,7 +144,7 @@ async def entra_log(request: Asked, slug: str) -> Response[bytes]:
 async def unmatched(request: Asked, slug: str) -> Response[bytes]:
     """Return what does not fit together: rows without a request, requests without a row; count of each."""
 
-    return await _answered(request, slug, lambda reader: entra_report.unmatched(reader, count=_count(request, least=0)))
+    return await _answered(request, slug, lambda reader: entra_report.unmatched(reader, count=_count(request)))
 
 
 @get("/api/{slug:str}/diff", media_type=MediaType.JSON)
@@ -259,8 +259,9 @@ def _named(text: str | None, name: str) -> str | None:
     return _text(text, name)
 
 
-def _count(request: Asked, *, least: int) -> int:
-    count = _number(request.query_params.get("count"), "count", least=least)
+def _count(request: Asked) -> int:
+    """How many are wanted; 0 for whoever only asks how long the ledger is, as in SCIM's lists."""
+    count = _number(request.query_params.get("count"), "count")
     return _COUNT if count is None else count
 
 

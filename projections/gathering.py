@@ -462,7 +462,7 @@ def densest(left: Sequence[tuple[datetime, int, str | None]], at: datetime) -> B
 
 
 _TYPES = {"users": "User", "groups": "Group"}  # As the trail calls what requests are for.
-_LATEST_MAX = 10
+_LATEST_MAX = 5
 _LISTED = 200  # Memberships that are told one by one.
 _HELD_MAX = 2_000
 _ENDED_MAX = 100

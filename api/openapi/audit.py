@@ -28,7 +28,7 @@ _SUBJECT = "A userName, externalId or id, held now or ever."
 _NUMBER = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
 _COUNT = {**_NUMBER, "minimum": 1}
 _LOG: Json = {
-    "count": {**_COUNT, "description": "Of records at most.", "default": 50},
+    "count": {**_NUMBER, "description": "Of records at most.", "default": 50},
     "before": {**_NUMBER, "description": "Only records that begin before this position: next_before of a page."},
     "subject": {"type": "string", "description": f"Only about this one. {_SUBJECT}"},
     "action": {"enum": list(ACTIONS), "description": "Only of this kind."},
@@ -39,7 +39,7 @@ _SINCE_UNTIL: Json = {
     name: {"type": "string", "description": f"Only {name} this RFC 3339 time, included."} for name in ("since", "until")
 }
 _RUNS: Json = {
-    "count": {**_COUNT, "description": "Of runs at most.", "default": 50},
+    "count": {**_NUMBER, "description": "Of runs at most.", "default": 50},
     "before": {**_NUMBER, "description": "Only runs that begin before this position."},
     "client": {"type": "string", "minLength": 1, "description": "Only of the client with this id or label."},
     **_SINCE_UNTIL,
