@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from domain.errors import InvalidValue
@@ -22,6 +23,7 @@ from projections.reports.accounts import (
     state_of,
     states_of,
 )
+from projections.reports.formats import time_text
 from projections.reports.frame import Doing, Figure, Parameter, Report, Row, Rows, Scope
 from projections.reports.named_lines import account_keys, read_once
 from projections.reports.personnel import Termination, terminations
@@ -35,6 +37,8 @@ NO_ACCOUNT = "no account by these names"
 MADE_AFTERWARDS = "the account was made after the termination"
 REPEATED = "the file has it already"
 NOT_IN_FILE = "not in the file"
+OUTSIDE = "in the file, with a termination outside the period"
+OF_ANOTHER = "in the file, with a termination of another account by these names"
 
 # One index probe a name: `offset` keeps any planner from reading all names for a batch's sake.
 _BY_NAME = """
@@ -80,6 +84,24 @@ returning id::text, at
 """
 _KNOWN = "select distinct id::text from matched_accounts where id = any(%(ids)s::uuid[])"
 
+# Whom any line names, whenever the employment ended.
+_NAMED_TABLE = "id uuid, at timestamptz, termination text, primary key (id, at)"
+_NAME = """
+insert into named_accounts (id, at, termination)
+select * from unnest(%(ids)s::uuid[], %(times)s::timestamptz[], %(terminations)s::text[])
+    on conflict do nothing
+"""
+# Of several terminations the one that is nearest to when the account ended.
+_NAMED = """
+select k.id::text, n.termination
+  from unnest(%(ids)s::uuid[], %(times)s::timestamptz[]) k(id, ended_at)
+ cross join lateral (select termination
+                       from named_accounts
+                      where id = k.id
+                      order by abs(extract(epoch from at - k.ended_at)), at
+                      limit 1) n
+"""
+
 
 def begin(scope: Scope) -> Rows:
     """Beside Personnel's file read all of it once."""
@@ -94,7 +116,8 @@ def begin(scope: Scope) -> Rows:
     scope.recorded |= {"hr_file_sha256": [sha256], "hours": [str(hours)]}
     scope.filters += [
         f"Personnel's file: {lines} lines, SHA-256 {sha256}",
-        "its terminations within the period; dates without a time count as that day's end, in UTC",
+        "its terminations within the period; those outside it only tell who is in the file; dates without a time "
+        "count as that day's end, in UTC",
         f"an account is disabled in time within {hours} hours of the termination",
     ]
     return _with_file(scope, timedelta(hours=hours), lines)
@@ -132,10 +155,12 @@ def _ended(scope: Scope) -> Iterator[list[str]]:
 def _with_file(scope: Scope, allowed: timedelta, lines: int) -> Rows:
     counts: Counter[str] = Counter()
     read = due = ended = 0
-    with scope.table("matched_accounts", _TABLE):  # The file may be about half a million.
+    # The file may be about half a million.
+    with scope.table("matched_accounts", _TABLE), scope.table("named_accounts", _NAMED_TABLE):
         source = terminations(_file(scope))
         while batch := list(islice(source, _AT_ONCE)):
-            within = [each for each in batch if _within(scope, each.at)]
+            named = _named(scope, batch)
+            within = [(each, ids) for each, ids in named if _within(scope, each.at)]
             read, due = read + len(batch), due + len(within)
             for row, exception in _compared(scope, within, allowed):
                 counts[exception] += 1
@@ -143,17 +168,14 @@ def _with_file(scope: Scope, allowed: timedelta, lines: int) -> Rows:
         scope.scanned += read
         for ids in _ended(scope):
             ended += len(ids)
-            known = {row[0] for row in scope.rows(_KNOWN, ids=ids)}
-            told = _about(scope, [user_id for user_id in ids if user_id not in known])
-            details = Details(scope, told)
-            for each in told:
-                counts[NOT_IN_FILE] += 1
-                yield _line(each, details, None, NOT_IN_FILE)
+            for row, exception in _missed(scope, ids):
+                counts[exception] += 1
+                yield row
         scope.matched = counts.total()
     return [
         Figure("Lines of the file", read, read == lines),
         Figure("Terminations within the period", due),
-        Figure("Terminations outside the period, left out", read - due),
+        Figure("Terminations outside the period, not compared", read - due),
         *(Figure(f"Accounts {says}", counts[exception]) for exception, says in _SAID.items()),
         Figure("Accounts that ended in the period for good", ended),
     ]
@@ -162,7 +184,10 @@ def _with_file(scope: Scope, allowed: timedelta, lines: int) -> Rows:
 _SAID = {
     ON_TIME: "disabled in time", LATE: "disabled late", STILL_ACTIVE: "still active",
     ACTIVE_AGAIN: "disabled and active again", MADE_AFTERWARDS: "made after the termination",
-    REPEATED: "repeated in the file", NO_ACCOUNT: "looked for and not found", NOT_IN_FILE: "ended and not in the file",
+    REPEATED: "repeated in the file", NO_ACCOUNT: "looked for and not found",
+    OUTSIDE: "ended and in the file with a termination outside the period",
+    OF_ANOTHER: "ended and in the file with a termination of another account",
+    NOT_IN_FILE: "ended and not in the file",
 }  # fmt: skip
 
 
@@ -183,15 +208,16 @@ class Told(Struct, frozen=True):
     ending: Ending | None
 
 
-def _compared(scope: Scope, batch: Sequence[Termination], allowed: timedelta) -> Iterator[tuple[Row, str]]:
+def _compared(
+    scope: Scope, named: Sequence[tuple[Termination, list[str]]], allowed: timedelta
+) -> Iterator[tuple[Row, str]]:
     """A row for each account of each termination, with what is wrong."""
-    accounts = _accounts(scope, batch)
-    states = states_of(scope, [user_id for ids in accounts.values() for user_id in ids])
-    meant = [_meant(accounts[number], states, each.at) for number, each in enumerate(batch)]
-    pairs = [(user_id, each.at) for each, ids in zip(batch, meant, strict=True) for user_id in ids]
+    states = states_of(scope, [user_id for _, ids in named for user_id in ids])
+    meant = [(each, _meant(ids, states, each.at)) for each, ids in named]
+    pairs = [(user_id, each.at) for each, ids in meant for user_id in ids]
     told = {pair: Told(pair[0], states[pair[0]], ending_for(states[pair[0]], pair[1])) for pair in pairs}
     details, new = Details(scope, told.values()), _new(scope, pairs)
-    for each, ids in zip(batch, meant, strict=True):
+    for each, ids in meant:
         if not ids:
             yield _line(None, details, each, NO_ACCOUNT), NO_ACCOUNT
         for user_id in ids:
@@ -199,6 +225,41 @@ def _compared(scope: Scope, batch: Sequence[Termination], allowed: timedelta) ->
             exception = _exception(told[pair], each.at, allowed) if pair in new else REPEATED
             new.discard(pair)
             yield _line(told[pair], details, each, exception, allowed), exception
+
+
+def _missed(scope: Scope, ids: Sequence[str]) -> Iterator[tuple[Row, str]]:
+    """A row for each account that ended though no termination within the period is about it, with what the file has."""
+    known = {row[0] for row in scope.rows(_KNOWN, ids=ids)}
+    told = _about(scope, [user_id for user_id in ids if user_id not in known])
+    details, named = Details(scope, told), _nearest(scope, told)
+    for each in told:
+        termination = named.get(each.user_id)
+        if termination is None:
+            yield _line(each, details, None, NOT_IN_FILE), NOT_IN_FILE
+        elif _within(scope, termination.at):
+            yield _line(each, details, termination, OF_ANOTHER), OF_ANOTHER
+        else:
+            says = f"{OUTSIDE}: {time_text(termination.at)}"
+            yield _line(each, details, termination, says), OUTSIDE
+
+
+def _nearest(scope: Scope, told: Sequence[Told]) -> dict[str, Termination]:
+    """Which termination the file has for each of these, however far from the period."""
+    times = [each.ending.at if each.ending else None for each in told]
+    rows = scope.rows(_NAMED, ids=[each.user_id for each in told], times=times)
+    return {user_id: msgspec.json.decode(text, type=Termination) for user_id, text in rows}
+
+
+def _named(scope: Scope, batch: Sequence[Termination]) -> list[tuple[Termination, list[str]]]:
+    """The terminations, each with the accounts whose names it has; and remember that the file names them."""
+    accounts = _accounts(scope, batch)
+    named = [(each, accounts[number]) for number, each in enumerate(batch)]
+    pairs = [(user_id, each) for each, ids in named for user_id in ids]
+    scope.run(
+        _NAME, ids=[user_id for user_id, _ in pairs], times=[each.at for _, each in pairs],
+        terminations=[msgspec.json.encode(each).decode() for _, each in pairs],
+    )  # fmt: skip
+    return named
 
 
 def _accounts(scope: Scope, batch: Sequence[Termination]) -> dict[int, list[str]]:
@@ -284,8 +345,8 @@ def _line(
     measured: Row = (None, None)
     if termination is not None:
         of_file = (termination.line, termination.employee_id, termination.names, termination.at)
-        if told is not None and exception != MADE_AFTERWARDS:
-            measured = _measured(told.ending, termination.at, allowed or timedelta())
+        if told is not None and allowed is not None and exception != MADE_AFTERWARDS:
+            measured = _measured(told.ending, termination.at, allowed)
     return (*of_file, *(_NO_CELLS if told is None else details.cells(told)), *measured, exception)
 
 

@@ -1,0 +1,66 @@
+"""Reports on a few entries that somebody could misread: what a row and a figure say of them."""
+
+import io
+from typing import Any
+
+import pytest
+from reporting import Listed, listed
+
+from projections.reports.frame import Asked
+from tests.projections.telling import ADA, BOB, EVE, deleted
+from tests.projections.whying import Ask, Told
+
+LEFT, NEW = "1ef70000-0000-4000-8000-000000000004", "4e400000-0000-4000-8000-000000000005"
+OCTOBER, NOVEMBER = "2026-10-01T00:00:00+00:00", "2026-11-02T09:00:00+00:00"
+
+
+def made(ask: Ask, told: Told, name: str, *, file: str = "", since: int | None = None, **parameters: str) -> Listed:
+    """A report of everything, or since a position; beside a file's lines."""
+    reader = ask.written(told)
+    asked = Asked(since=since, until=reader.size() - 1, file=io.BytesIO(file.encode()) if file else None)
+    return listed(reader, name, asked, **parameters)
+
+
+def column(found: Listed, *names: str) -> list[tuple[Any, ...]]:
+    """What the rows have in some columns."""
+    return [tuple(row[name] for name in names) for row in found.rows]
+
+
+@pytest.fixture
+def leaving() -> Told:
+    """Positions 2 to 5: Ada, Bob, Eve and a fourth come in October. 6 to 9: all of them end on 2 November."""
+    told = Told()
+    told.at(OCTOBER)
+    people = {ADA: "ada", BOB: "bob", EVE: "eve", LEFT: "left"}
+    for user_id, name in people.items():
+        told.hired(user_id, name)
+    told.at(NOVEMBER)
+    for user_id in people:
+        told.disabled(user_id)
+    return told
+
+
+def test_who_is_in_the_file_with_another_time_is_not_said_to_be_missing(ask: Ask, leaving: Told) -> None:
+    """A date counts as that day's end, so today's leavers lie outside a report that is made today."""
+    file = "user_name,terminated_at\nada,2026-11-02\nada,2027-03-31\nbob,2026-09-30\neve,2026-11-02T08:00:00Z\n"
+    found = made(ask, leaving, "leavers", file=file, since=5)
+    outside = "in the file, with a termination outside the period: "
+    assert column(found, "userName", "exception", "line") == [
+        ("eve", "", "line 5"), ("ada", f"{outside}2026-11-03T00:00:00.000Z", "line 2"),
+        ("bob", f"{outside}2026-10-01T00:00:00.000Z", "line 4"), ("left", "not in the file", None),
+    ]  # fmt: skip
+    assert found.value("Accounts ended and in the file with a termination outside the period") == 2
+    assert found.value("Accounts ended and not in the file") == 1
+    assert found.value("Terminations outside the period, not compared") == 3
+
+
+def test_an_earlier_account_of_somebody_in_the_file_is_not_said_to_be_missing(ask: Ask) -> None:
+    """The termination is about the account that was there then; the other one ended before."""
+    told = Told()
+    told.hired().request("DELETE", f"/Users/{ADA}", deleted(ADA))
+    told.hired(BOB, "ada").disabled(BOB)
+    found = made(ask, told, "leavers", file="user_name,terminated_at\nada,2026-11-02T09:00:02Z\n")
+    assert column(found, "id", "exception") == [
+        (BOB, ""), (ADA, "in the file, with a termination of another account by these names"),
+    ]  # fmt: skip
+    assert found.value("Accounts ended and not in the file") == 0
