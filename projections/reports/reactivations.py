@@ -12,45 +12,70 @@ from projections.reports.movement import UNASSIGNED
 
 _SOON = timedelta(hours=24)
 
-# Whoever came back: by an entry that says so, by `active` taken away, or by a name that was another's before.
+# Whoever came back: by an entry that says so, by `active` taken away, or perhaps by a name that was another's before.
 _PAGE = """
-select e.position, e.event_type, e.subject_id::text, o.earlier, o.kinds
+select e.position, e.event_type, e.subject_id::text
   from entries e
-  left join lateral (select array_agg(distinct n.id::text) as earlier, array_agg(distinct n.kind) as kinds
-                       from names own
-                       join names n on n.tenant_id = own.tenant_id
-                                   and n.key = own.key
-                                   and n.kind = own.kind
-                                   and n.resource = 'users'
-                                   and n.kind in ('userName', 'externalId')
-                                   and n.id <> own.id
-                                   and n.from_position < own.from_position
-                      where own.tenant_id = e.tenant_id
-                        and own.id = e.subject_id
-                        and own.from_position = e.position
-                        and e.event_type = 'UserCreated') o on true
  where e.tenant_id = %(tenant)s
    and e.position > %(after)s
    and e.position <= %(last)s
    and starts_with(e.stream, 'users/')
    and (e.event_type in ('Reactivated', 'UserCreated') or e.position = any(%(unassigned)s::bigint[]))
-   and (e.event_type <> 'UserCreated' or o.earlier is not null)
  order by e.position
  limit %(count)s
+"""
+
+# Who had the names of new accounts before them, the latest of each name. The holders of a name are read once for all of
+# its new accounts: one look back for each of them would be as many rows as there are pairs.
+_EARLIER = """
+  with own as (
+select n.id, n.kind, n.key, n.from_position
+  from unnest(%(ids)s::uuid[], %(positions)s::bigint[]) k(id, position)
+ cross join lateral (select *
+                       from names
+                      where tenant_id = %(tenant)s
+                        and id = k.id
+                        and from_position = k.position
+                        and resource = 'users'
+                        and kind in ('userName', 'externalId')
+                     offset 0) n
+)
+select o.from_position, o.kind, h.earlier::text, h.since
+  from own o
+  join (select k.kind, k.key, n.id, n.from_position,
+               lag(n.id) over (partition by k.kind, k.key order by n.from_position) as earlier,
+               lag(n.from_position) over (partition by k.kind, k.key order by n.from_position) as since
+          from (select kind, key, max(from_position) as newest from own group by kind, key) k
+         cross join lateral (select id, from_position
+                               from names
+                              where tenant_id = %(tenant)s
+                                and key = k.key
+                                and kind = k.kind
+                                and resource = 'users'
+                                and from_position <= k.newest
+                             offset 0) n) h
+    on h.kind = o.kind
+   and h.key = o.key
+   and h.id = o.id
+   and h.from_position = o.from_position
+ where h.earlier is not null
+ order by o.from_position, h.since, o.kind desc
 """
 
 
 class Return(Struct, frozen=True):
     """Somebody came back, by the entry at a position.
 
-    earlier: the accounts whose names a new one has; kinds: which.
+    earlier: who had a new account's name just before it; by several names, who was the last to take one. kinds: which
+    names. others: (kind, id) of who had another of its names.
     """
 
     position: int
     event_type: str
     user_id: str
-    earlier: list[str] | None
-    kinds: list[str] | None
+    earlier: str | None = None
+    kinds: list[str] = []
+    others: list[tuple[str, str]] = []
 
 
 def begin(scope: Scope) -> Rows:
@@ -60,9 +85,9 @@ def begin(scope: Scope) -> Rows:
 
 def _rows(scope: Scope) -> Rows:
     unassigned = [row[0] for row in scope.rows(UNASSIGNED)]
-    reactivated = recreated = 0
+    reactivated = 0
     for page in scope.pages(_PAGE, scope.first, unassigned=unassigned):
-        returns = [Return(*row) for row in page]
+        returns = _returns(scope, page)
         reactivated += sum(each.earlier is None for each in returns)
         for row in _told(scope, returns):
             yield scope.fits(row)
@@ -75,9 +100,28 @@ def _rows(scope: Scope) -> Rows:
     ]
 
 
+def _returns(scope: Scope, page: Sequence[Any]) -> list[Return]:
+    """Who of a page came back: new accounts count when they have a name that another had before."""
+    new = [(user_id, position) for position, event_type, user_id in page if event_type == "UserCreated"]
+    rows = scope.rows(_EARLIER, ids=[user_id for user_id, _ in new], positions=[position for _, position in new])
+    held: dict[int, list[tuple[str, str]]] = {}
+    for position, kind, earlier, _ in rows:
+        held.setdefault(position, []).append((kind, earlier))
+    found = []
+    for position, event_type, user_id in page:
+        if event_type != "UserCreated":
+            found.append(Return(position, event_type, user_id))
+        elif before := held.get(position):
+            earlier = before[-1][1]
+            kinds = [kind for kind, each in before if each == earlier]
+            others = [(kind, each) for kind, each in before if each != earlier]
+            found.append(Return(position, event_type, user_id, earlier, kinds, others))
+    return found
+
+
 def _told(scope: Scope, returns: Sequence[Return]) -> list[Row]:
-    states = states_of(scope, [each for one in returns for each in (one.user_id, *(one.earlier or ()))])
-    pairs = [(one, old) for one in returns for old in one.earlier or (one.user_id,)]
+    states = states_of(scope, [each for one in returns for each in (one.user_id, one.earlier or one.user_id)])
+    pairs = [(one, one.earlier or one.user_id) for one in returns]
     gone = {(one.position, old): _gone(states[old], one.position) for one, old in pairs}
     ends = [end.position for end in gone.values() if end is not None]
     doings = scope.doings([*ends, *(one.position for one in returns)])
@@ -112,10 +156,11 @@ def _gone(states: Sequence[State], before: int) -> Any:
 def _rule(one: Return, gap: timedelta | None) -> str:
     if one.earlier is None:
         return ""
-    names = " and ".join(one.kinds or ())
+    names = " and ".join(one.kinds)
+    others = "".join(f"; same {kind} as {user_id}" for kind, user_id in one.others)
     if gap is None:
-        return f"same {names} as an account that was still active"
-    return f"R7: same {names} within 24 hours" if gap <= _SOON else f"same {names}, later than 24 hours"
+        return f"same {names} as an account that was still active{others}"
+    return (f"R7: same {names} within 24 hours" if gap <= _SOON else f"same {names}, later than 24 hours") + others
 
 
 REACTIVATIONS = Report(

@@ -64,3 +64,30 @@ def test_an_earlier_account_of_somebody_in_the_file_is_not_said_to_be_missing(as
         (BOB, ""), (ADA, "in the file, with a termination of another account by these names"),
     ]  # fmt: skip
     assert found.value("Accounts ended and not in the file") == 0
+
+
+def test_a_name_taken_again_and_again_is_a_row_for_each_new_account(ask: Ask) -> None:
+    """With the account that had it just before, whoever else had it earlier; also over the ends of pages."""
+    told = Told()
+    ids = [f"ada00000-0000-4000-8000-{number:012}" for number in range(1_100)]
+    for user_id in ids:
+        told.hired(user_id).request("DELETE", f"/Users/{user_id}", deleted(user_id))
+    found = made(ask, told, "reactivations")
+    assert column(found, "id", "earlier_id") == [(ids[at], ids[at - 1]) for at in range(1, len(ids))]
+    assert found.value("New accounts under an earlier account's name") == len(ids) - 1 == found.matched
+    part = made(ask, told, "reactivations", since=found.rows[500]["position"] - 1)
+    assert part.rows == found.rows[500:]
+
+
+def test_a_new_account_with_two_earlier_ones_names_is_one_row(ask: Ask) -> None:
+    """Its predecessor is who took a name last; the rule names the other one."""
+    told = Told().hired(externalId="e1").hired(BOB, "bob", externalId="e2")
+    for user_id in (ADA, BOB):
+        told.request("DELETE", f"/Users/{user_id}", deleted(user_id))
+    told.hired(EVE, "ada", externalId="e2")
+    told.request("DELETE", f"/Users/{EVE}", deleted(EVE))
+    told.hired(NEW, "ada", externalId="e2")
+    assert column(made(ask, told, "reactivations"), "id", "earlier_id", "rule") == [
+        (EVE, BOB, f"R7: same externalId within 24 hours; same userName as {ADA}"),
+        (NEW, EVE, "R7: same userName and externalId within 24 hours"),
+    ]
