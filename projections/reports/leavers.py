@@ -40,6 +40,10 @@ NOT_IN_FILE = "not in the file"
 OUTSIDE = "in the file, with a termination outside the period"
 OF_ANOTHER = "in the file, with a termination of another account by these names"
 
+_LISTED = (
+    "accounts that stopped being active within the period and are not active at its end, those made within it included"
+)
+
 # One index probe a name: `offset` keeps any planner from reading all names for a batch's sake.
 _BY_NAME = """
 select distinct k.number, n.id::text
@@ -110,7 +114,7 @@ def begin(scope: Scope) -> Rows:
     if file is None:
         if scope.given("hours"):
             raise InvalidValue("hours is about Personnel's file: lay one beside the ledger")
-        scope.filters.append("accounts that are not active at the end of the period, and were when it began")
+        scope.filters.append(_LISTED)
         return _without_file(scope)
     lines, sha256 = read_once(file, terminations, "Personnel's file")
     scope.recorded |= {"hr_file_sha256": [sha256], "hours": [str(hours)]}

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from reporting import Listed, listed
 
-from projections.reports.frame import Asked
+from projections.reports.catalog import REPORTS
+from projections.reports.frame import Asked, Scope
 from tests.projections.telling import ADA, BOB, EVE, deleted
 from tests.projections.whying import Ask, Told
 
@@ -90,4 +91,16 @@ def test_a_new_account_with_two_earlier_ones_names_is_one_row(ask: Ask) -> None:
     assert column(made(ask, told, "reactivations"), "id", "earlier_id", "rule") == [
         (EVE, BOB, f"R7: same externalId within 24 hours; same userName as {ADA}"),
         (NEW, EVE, "R7: same userName and externalId within 24 hours"),
+    ]
+
+
+def test_the_header_describes_leavers_who_came_within_the_period_too(ask: Ask) -> None:
+    """Who came and left within it is listed: none of them was active when it began."""
+    told = Told().hired().disabled()
+    reader = ask.written(told)
+    scope = Scope(reader, REPORTS["leavers"], Asked(since=1, until=reader.size() - 1))
+    assert [row[4] for row in REPORTS["leavers"].begin(scope)] == [ADA]
+    assert scope.filters == [
+        "accounts that stopped being active within the period and are not active at its end, those made within it "
+        "included"
     ]
