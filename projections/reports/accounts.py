@@ -84,6 +84,11 @@ def is_active(states: Sequence[State]) -> bool:
     return states[-1].active and states[-1].deleted_at is None
 
 
+def was_ever_active(states: Sequence[State]) -> bool:
+    """Whether an account was active at any time: else there was no access that could have ended."""
+    return any(state.active for state in states)
+
+
 def was_active(states: Sequence[State], at: datetime) -> bool:
     """Whether an account was active at a moment."""
     then = [state for state in states if state.at <= at]

@@ -22,6 +22,7 @@ from projections.reports.accounts import (
     is_active,
     state_of,
     states_of,
+    was_ever_active,
 )
 from projections.reports.formats import time_text
 from projections.reports.frame import Doing, Figure, Parameter, Report, Row, Rows, Scope
@@ -33,6 +34,7 @@ HOURS = 24
 
 ON_TIME, LATE, STILL_ACTIVE = "", "disabled late", "still active"
 ACTIVE_AGAIN = "active again"
+NEVER_ACTIVE = "the account was never active"
 NO_ACCOUNT = "no account by these names"
 MADE_AFTERWARDS = "the account was made after the termination"
 REPEATED = "the file has it already"
@@ -43,6 +45,8 @@ OF_ANOTHER = "in the file, with a termination of another account by these names"
 _LISTED = (
     "accounts that stopped being active within the period and are not active at its end, those made within it included"
 )
+
+_NOT_LISTED = "an account that was never active did not leave: it is no row of its own, and counted apart"
 
 # One index probe a name: `offset` keeps any planner from reading all names for a batch's sake.
 _BY_NAME = """
@@ -58,7 +62,7 @@ select distinct k.number, n.id::text
                      offset 0) n
 """
 
-# Who is not active at the end, in the order of creation, with the entry since which that is so.
+# Who is not active at the end, in the order of creation, with the entry since which that is so; whether never before.
 _ENDED = f"""
 select s.created_position, s.id::text,
        coalesce((select min(w.from_position)
@@ -68,7 +72,8 @@ select s.created_position, s.id::text,
                     and w.active is false
                     and w.from_position > a.last_active
                     and w.from_position <= %(last)s),
-                case when s.to_position <= %(last)s then s.to_position end)
+                case when s.to_position <= %(last)s then s.to_position end),
+       a.last_active < 0
   from ({LAST_STATES}) s
  cross join lateral (select coalesce(max(w.from_position), -1) as last_active
                        from resource_states w
@@ -78,6 +83,43 @@ select s.created_position, s.id::text,
                         and w.from_position <= %(last)s) a
  order by s.created_position
 """  # noqa: S608  # All of it is text of ours.
+
+# As `movement` counts them: who was created disabled, and of these who was active since; who was deleted while
+# disabled, and of these who was never active.
+_CREATED_DISABLED = """
+select count(*),
+       count(*) filter (where exists (select from resource_states w
+                                       where w.tenant_id = v.tenant_id
+                                         and w.id = v.id
+                                         and w.active is distinct from false
+                                         and w.from_position <= %(last)s))
+  from resource_states v
+ where v.tenant_id = %(tenant)s
+   and v.type = 'User'
+   and v.created_position > %(first)s
+   and v.created_position <= %(last)s
+   and v.from_position = v.created_position
+   and v.active is false
+"""
+_DELETED_DISABLED = """
+select count(*),
+       count(*) filter (where not exists (select from resource_states w
+                                           where w.tenant_id = e.tenant_id
+                                             and w.id = e.subject_id
+                                             and w.active is distinct from false))
+  from entries e
+ cross join lateral (select v.active
+                       from resource_states v
+                      where v.tenant_id = e.tenant_id
+                        and v.id = e.subject_id
+                        and v.to_position = e.position) b
+ where e.tenant_id = %(tenant)s
+   and e.position > %(first)s
+   and e.position <= %(last)s
+   and e.event_type = 'UserDeleted'
+   and starts_with(e.stream, 'users/')
+   and b.active is false
+"""
 
 _TABLE = "id uuid, at timestamptz, primary key (id, at)"
 _MATCHED = """
@@ -114,7 +156,7 @@ def begin(scope: Scope) -> Rows:
     if file is None:
         if scope.given("hours"):
             raise InvalidValue("hours is about Personnel's file: lay one beside the ledger")
-        scope.filters.append(_LISTED)
+        scope.filters += [_LISTED, _NOT_LISTED]
         return _without_file(scope)
     lines, sha256 = read_once(file, terminations, "Personnel's file")
     scope.recorded |= {"hr_file_sha256": [sha256], "hours": [str(hours)]}
@@ -123,6 +165,7 @@ def begin(scope: Scope) -> Rows:
         "its terminations within the period; those outside it only tell who is in the file; dates without a time "
         "count as that day's end, in UTC",
         f"an account is disabled in time within {hours} hours of the termination",
+        _NOT_LISTED,
     ]
     return _with_file(scope, timedelta(hours=hours), lines)
 
@@ -132,7 +175,8 @@ def begin(scope: Scope) -> Rows:
 
 def _without_file(scope: Scope) -> Rows:
     deleted = 0
-    for ids in _ended(scope):
+    ended = Ended(scope)
+    for ids in ended.pages():
         told = _about(scope, ids)
         details = Details(scope, told)
         for each in told:
@@ -142,15 +186,39 @@ def _without_file(scope: Scope) -> Rows:
     return [
         Figure("Accounts that ended by being disabled", scope.matched - deleted),
         Figure("Accounts that ended by being deleted while active", deleted),
+        *_never_active(scope, ended.never_active),
     ]
 
 
-def _ended(scope: Scope) -> Iterator[list[str]]:
-    """Whose account ended within the period for good, page by page."""
-    for page in scope.pages(_ENDED, -1):
-        scope.scanned += len(page)
-        if ids := [user_id for _, user_id, ended in page if ended is not None and ended > scope.first]:
-            yield ids
+class Ended:
+    """Whose account ended within the period for good. never_active: how many were made in it and never active."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.count = self.never_active = 0
+        self._scope = scope
+
+    def pages(self) -> Iterator[list[str]]:
+        """Their ids, page by page."""
+        for page in self._scope.pages(_ENDED, -1):
+            self._scope.scanned += len(page)
+            within = [row for row in page if row[2] is not None and row[2] > self._scope.first]
+            ids = [user_id for _, user_id, _, never_active in within if not never_active]
+            self.never_active += len(within) - len(ids)
+            self.count += len(ids)
+            if ids:
+                yield ids
+
+
+def _never_active(scope: Scope, never: int) -> list[Figure]:
+    """How those who were never active fit with what `movement` counts. never: made in the period, as the pages say."""
+    created, since = scope.row(_CREATED_DISABLED)
+    deleted, never_deleted = scope.row(_DELETED_DISABLED)
+    equation = f"{never} never active, no leavers + {since} active since = {never + since}"
+    gone = f"{never_deleted} never active + {deleted - never_deleted} disabled before = {deleted}"
+    return [
+        Figure("Accounts created disabled", equation, never + since == created),
+        Figure("Accounts deleted while disabled", gone),
+    ]
 
 
 # With one.
@@ -158,7 +226,8 @@ def _ended(scope: Scope) -> Iterator[list[str]]:
 
 def _with_file(scope: Scope, allowed: timedelta, lines: int) -> Rows:
     counts: Counter[str] = Counter()
-    read = due = ended = 0
+    read = due = 0
+    ended = Ended(scope)
     # The file may be about half a million.
     with scope.table("matched_accounts", _TABLE), scope.table("named_accounts", _NAMED_TABLE):
         source = terminations(_file(scope))
@@ -170,8 +239,7 @@ def _with_file(scope: Scope, allowed: timedelta, lines: int) -> Rows:
                 counts[exception] += 1
                 yield row
         scope.scanned += read
-        for ids in _ended(scope):
-            ended += len(ids)
+        for ids in ended.pages():
             for row, exception in _missed(scope, ids):
                 counts[exception] += 1
                 yield row
@@ -181,17 +249,17 @@ def _with_file(scope: Scope, allowed: timedelta, lines: int) -> Rows:
         Figure("Terminations within the period", due),
         Figure("Terminations outside the period, not compared", read - due),
         *(Figure(f"Accounts {says}", counts[exception]) for exception, says in _SAID.items()),
-        Figure("Accounts that ended in the period for good", ended),
+        Figure("Accounts that ended in the period for good", ended.count),
+        *_never_active(scope, ended.never_active),
     ]
 
 
 _SAID = {
     ON_TIME: "disabled in time", LATE: "disabled late", STILL_ACTIVE: "still active",
-    ACTIVE_AGAIN: "disabled and active again", MADE_AFTERWARDS: "made after the termination",
-    REPEATED: "repeated in the file", NO_ACCOUNT: "looked for and not found",
-    OUTSIDE: "ended and in the file with a termination outside the period",
-    OF_ANOTHER: "ended and in the file with a termination of another account",
-    NOT_IN_FILE: "ended and not in the file",
+    ACTIVE_AGAIN: "disabled and active again", NEVER_ACTIVE: "in the file and never active",
+    MADE_AFTERWARDS: "made after the termination", REPEATED: "repeated in the file",
+    NO_ACCOUNT: "looked for and not found", OUTSIDE: "ended and in the file with a termination outside the period",
+    OF_ANOTHER: "ended and in the file with a termination of another account", NOT_IN_FILE: "ended and not in the file",
 }  # fmt: skip
 
 
@@ -219,7 +287,7 @@ def _compared(
     states = states_of(scope, [user_id for _, ids in named for user_id in ids])
     meant = [(each, _meant(ids, states, each.at)) for each, ids in named]
     pairs = [(user_id, each.at) for each, ids in meant for user_id in ids]
-    told = {pair: Told(pair[0], states[pair[0]], ending_for(states[pair[0]], pair[1])) for pair in pairs}
+    told = {(user_id, at): _ended_for(user_id, states[user_id], at) for user_id, at in pairs}
     details, new = Details(scope, told.values()), _new(scope, pairs)
     for each, ids in meant:
         if not ids:
@@ -229,6 +297,10 @@ def _compared(
             exception = _exception(told[pair], each.at, allowed) if pair in new else REPEATED
             new.discard(pair)
             yield _line(told[pair], details, each, exception, allowed), exception
+
+
+def _ended_for(user_id: str, states: list[State], at: datetime) -> Told:
+    return Told(user_id, states, ending_for(states, at) if was_ever_active(states) else None)
 
 
 def _missed(scope: Scope, ids: Sequence[str]) -> Iterator[tuple[Row, str]]:
@@ -294,6 +366,8 @@ def _new(scope: Scope, pairs: Sequence[tuple[str, datetime]]) -> set[tuple[str, 
 def _exception(told: Told, at: datetime, allowed: timedelta) -> str:
     if told.states[0].at > at:
         return MADE_AFTERWARDS
+    if not was_ever_active(told.states):
+        return NEVER_ACTIVE
     if told.ending is None:
         return STILL_ACTIVE
     if is_active(told.states):
@@ -349,9 +423,13 @@ def _line(
     measured: Row = (None, None)
     if termination is not None:
         of_file = (termination.line, termination.employee_id, termination.names, termination.at)
-        if told is not None and allowed is not None and exception != MADE_AFTERWARDS:
+        if told is not None and allowed is not None and _could_end(told, termination.at):
             measured = _measured(told.ending, termination.at, allowed)
     return (*of_file, *(_NO_CELLS if told is None else details.cells(told)), *measured, exception)
+
+
+def _could_end(told: Told, at: datetime) -> bool:
+    return told.states[0].at <= at and was_ever_active(told.states)
 
 
 def _measured(ending: Ending | None, at: datetime, allowed: timedelta) -> Row:

@@ -8,7 +8,7 @@ from reporting import Listed, listed
 
 from projections.reports.catalog import REPORTS
 from projections.reports.frame import Asked, Scope
-from tests.projections.telling import ADA, BOB, EVE, deleted
+from tests.projections.telling import ADA, BOB, EVE, deleted, reactivated
 from tests.projections.whying import Ask, Told
 
 LEFT, NEW = "1ef70000-0000-4000-8000-000000000004", "4e400000-0000-4000-8000-000000000005"
@@ -100,7 +100,43 @@ def test_the_header_describes_leavers_who_came_within_the_period_too(ask: Ask) -
     reader = ask.written(told)
     scope = Scope(reader, REPORTS["leavers"], Asked(since=1, until=reader.size() - 1))
     assert [row[4] for row in REPORTS["leavers"].begin(scope)] == [ADA]
-    assert scope.filters == [
+    assert scope.filters[0] == (
         "accounts that stopped being active within the period and are not active at its end, those made within it "
         "included"
-    ]
+    )
+
+
+@pytest.fixture
+def staged() -> Told:
+    """Ada is made disabled and deleted, Bob made disabled; Eve is made disabled, let in and disabled again; a fourth is
+    made active, disabled and deleted."""
+    told = Told().hired(active=False)
+    told.request("DELETE", f"/Users/{ADA}", deleted(ADA))
+    told.hired(BOB, "bob", active=False).hired(EVE, "eve", active=False)
+    told.request("PATCH", f"/Users/{EVE}", reactivated(EVE))
+    told.disabled(EVE).hired(LEFT, "left").disabled(LEFT)
+    told.request("DELETE", f"/Users/{LEFT}", deleted(LEFT))
+    return told
+
+
+def test_who_was_never_active_did_not_leave(ask: Ask, staged: Told) -> None:
+    """And is counted apart, as *movement* counts who was created and deleted while disabled."""
+    found, moved = made(ask, staged, "leavers"), made(ask, staged, "movement").rows[-1]
+    assert column(found, "id", "channel") == [(EVE, "disabled by PATCH"), (LEFT, "disabled by PATCH")]
+    assert found.value("Accounts that ended by being disabled") == 2 and not found.contradictions
+    created = found.value("Accounts created disabled")
+    assert created == f"2 never active, no leavers + 1 active since = {moved['created_disabled']}"
+    gone = found.value("Accounts deleted while disabled")
+    assert gone == f"1 never active + 1 disabled before = {moved['deleted_disabled']}"
+    assert made(ask, staged, "leavers", since=8).value("Accounts that ended by being disabled") == 1
+
+
+def test_a_termination_of_who_was_never_active_says_so(ask: Ask, staged: Told) -> None:
+    """Nothing was disabled in time, for there was nothing to disable."""
+    found = made(ask, staged, "leavers", file="user_name,terminated_at\nbob,2026-11-02T09:00:05Z\n")
+    assert column(found, "id", "exception", "in_time", "ended_at")[0] == (
+        BOB, "the account was never active", None, None,
+    )  # fmt: skip
+    assert column(found, "id", "exception")[1:] == [(EVE, "not in the file"), (LEFT, "not in the file")]
+    assert found.value("Accounts in the file and never active") == 1
+    assert found.value("Accounts disabled in time") == 0
