@@ -12,6 +12,7 @@ from domain.events import AttributeChanged, Deactivated
 from ledger.entry import Entry
 from projections.entra import EntraRow
 from projections.story import Change, GroupHeld, NameHeld, RequestTold
+from projections.turns import CREATED_INACTIVE, DEACTIVATED, REACTIVATED, turn
 
 BURST_WINDOW = timedelta(minutes=60)
 BURST_SHARE = 0.05
@@ -189,13 +190,11 @@ def turns_of(own: Sequence[Entry], told: Mapping[str, RequestTold]) -> Turns:
     disabled = enabled = deleted = None
     every = []
     for entry in own:
-        step = _step(entry, told)
-        if (entry.event_type.endswith("Created") and _created_inactive(entry)) or entry.event_type == "Deactivated":
+        step, turned = _step(entry, told), turn(entry)
+        if turned in (CREATED_INACTIVE, DEACTIVATED):
             disabled, enabled = step, None
-        elif entry.event_type == "Reactivated":
-            enabled = step
-        elif disabled and not enabled and _is_of_active(entry):
-            enabled = step  # Unassigned: where `active` is missing, nobody is disabled.
+        elif turned == REACTIVATED or (disabled and not enabled and _is_of_active(entry)):
+            enabled = step  # Also by a later change, where the one that unassigned `active` was not opened.
         elif entry.event_type.endswith("Deleted"):
             deleted = step
         elif entry is not own[0]:
@@ -204,11 +203,6 @@ def turns_of(own: Sequence[Entry], told: Mapping[str, RequestTold]) -> Turns:
     if deleted and enabled:  # Who was re-enabled before a deletion was deleted while active.
         disabled = enabled = None
     return Turns(_step(own[0], told), disabled, enabled, deleted, every)
-
-
-def _created_inactive(entry: Entry) -> bool:
-    resource = getattr(entry.event, "resource", {})
-    return isinstance(resource, dict) and resource.get("active") is False
 
 
 def _is_of_active(entry: Entry) -> bool:

@@ -14,13 +14,13 @@ from msgspec import Struct, field
 from msgspec.structs import astuple
 from psycopg import Cursor
 
-from domain.events import AttributeChanged, UserCreated
 from ledger.arrays import literal
 from ledger.entry import Entry, TenantId
 from projections.requests import cause_of, happened_at, repetitions, requests
 from projections.story import activity_id
 from projections.tables import Table, copy_lines, json, text, texts
 from projections.trail import outcome, target
+from projections.turns import CREATED, CREATED_INACTIVE, DEACTIVATED, DELETED, REACTIVATED, turn
 
 GAP = timedelta(minutes=5)
 _SEEN_MAX = 20  # Addresses and user agents that a run remembers.
@@ -90,14 +90,17 @@ class Run(Struct):
 
 
 _COUNTED_AS = {
-    "UserCreated": "users_created",
-    "Deactivated": "users_deactivated",
-    "Reactivated": "users_reactivated",
-    "UserDeleted": "users_deleted",
     "GroupCreated": "groups_created",
     "GroupDeleted": "groups_deleted",
     "MembershipAdded": "memberships_added",
     "MembershipRemoved": "memberships_removed",
+}
+_TURNED_AS = {
+    CREATED: "users_created",
+    CREATED_INACTIVE: "users_created",
+    DEACTIVATED: "users_deactivated",
+    REACTIVATED: "users_reactivated",
+    DELETED: "users_deleted",
 }
 
 
@@ -129,8 +132,8 @@ def _met(request: Sequence[Entry]) -> tuple[set[str], set[str], dict[str, int], 
         kind, _, resource_id = entry.stream.partition("/")
         if kind == "users":
             users.add(resource_id)
-            if turn := _turn(entry):
-                turns.append((resource_id, turn))
+            if turned := turn(entry):
+                turns.append((resource_id, turned))
         elif kind == "groups":
             groups.add(resource_id)
             if entry.subject_id != resource_id and getattr(entry.event, "member_type", "User") == "User":
@@ -139,24 +142,6 @@ def _met(request: Sequence[Entry]) -> tuple[set[str], set[str], dict[str, int], 
             continue
         events[entry.event_type] = events.get(entry.event_type, 0) + 1
     return users, groups, events, turns
-
-
-def _turn(entry: Entry) -> str:
-    """What an entry means for a user's being active; a user whose `active` nobody assigned is."""
-    event = entry.event
-    if isinstance(event, UserCreated) and event.resource.get("active") is False:
-        return "created inactive"
-    if isinstance(event, AttributeChanged) and event.attribute == "active" and event.before is False:
-        return "reactivated"
-    return _TURNS.get(entry.event_type, "")
-
-
-_TURNS = {
-    "UserCreated": "created",
-    "Deactivated": "deactivated",
-    "Reactivated": "reactivated",
-    "UserDeleted": "deleted",
-}
 
 
 class Standing:
@@ -190,10 +175,10 @@ class Standing:
         return changed
 
     def _population(self, visit: Visit) -> None:
-        for user_id, turn in visit.turns:
-            was_active = user_id not in self.inactive and not turn.startswith("created")
-            self.active += (turn in ("created", "reactivated")) - was_active
-            if turn in ("created inactive", "deactivated"):
+        for user_id, turned in visit.turns:
+            was_active = user_id not in self.inactive and turned not in (CREATED, CREATED_INACTIVE)
+            self.active += (turned in (CREATED, REACTIVATED)) - was_active
+            if turned in (CREATED_INACTIVE, DEACTIVATED):
                 self.inactive.add(user_id)
             else:
                 self.inactive.discard(user_id)
@@ -208,9 +193,10 @@ class Standing:
         run.entries += visit.last_position - visit.first_position + 1
         by_status = run.counts.setdefault(visit.action, {})
         by_status[visit.status] = by_status.get(visit.status, 0) + requests
-        for event_type, count in visit.events.items():
-            if (name := _COUNTED_AS.get(event_type)) is not None:
-                setattr(run, name, getattr(run, name) + count)
+        counted = [(_TURNED_AS[turned], 1) for _, turned in visit.turns]
+        counted += [(_COUNTED_AS[each], count) for each, count in visit.events.items() if each in _COUNTED_AS]
+        for name, count in counted:
+            setattr(run, name, getattr(run, name) + count)
         touched = self.touched[visit.client_id]
         run.users_touched += len(visit.users - touched)
         run.groups_touched += len(visit.groups - touched)
@@ -275,16 +261,16 @@ class Runs:
     """The catch-up projection behind `runs`."""
 
     name = "runs"
-    revision = 3
+    revision = 4
     tables = (RUNS, RUN_SUBJECTS, INACTIVE_USERS)
 
     def write(self, cursor: Cursor[Any], tenant_id: TenantId, entries: Sequence[Entry]) -> None:
         """Let the runs grow by some whole requests."""
         visited = list(visits(entries))
-        turned = [(user_id, turn) for visit in visited for user_id, turn in visit.turns]
+        turns = [each for visit in visited for each in visit.turns]
         # Nothing that was kept before can be about whom the page creates.
-        new = {user_id for user_id, turn in turned if turn.startswith("created")}
-        older = literal({user_id for user_id, _ in turned} - new)
+        new = {user_id for user_id, turned in turns if turned in (CREATED, CREATED_INACTIVE)}
+        older = literal({user_id for user_id, _ in turns} - new)
         standing = _standing(cursor, tenant_id, visited, new, older)
         was_last = {client_id: run.first_position for client_id, run in standing.runs.items()}
         known = {client_id: frozenset(touched) for client_id, touched in standing.touched.items()}

@@ -34,6 +34,7 @@ from ledger.entry import BulkOperation, Entry, TenantId
 from projections.attributes import flat
 from projections.requests import cause_of, repetitions, requests
 from projections.tables import NULL, Table, copy_lines, json, text, texts
+from projections.turns import DEACTIVATED, REACTIVATED, turn
 
 ACTIONS = ("create", "update", "disable", "enable", "delete", "other")
 STATUSES = ("success", "failure", "skipped")
@@ -46,12 +47,11 @@ _ACTION_OF = {
     "UserDeleted": "delete",
     "GroupDeleted": "delete",
     "ResourceDeleted": "delete",
-    "Deactivated": "disable",
-    "Reactivated": "enable",
     "AttributeChanged": "update",
     "MembershipAdded": "update",
     "MembershipRemoved": "update",
 }
+_ACTION_OF_TURN = {DEACTIVATED: "disable", REACTIVATED: "enable"}  # Whatever the event is.
 _WEIGHT = {"create": 5, "delete": 4, "disable": 3, "enable": 2, "update": 1, "other": 0}
 _STATUS_OF = {"RequestRefused": "failure", "RequestUnchanged": "skipped"}
 _ACTION_OF_METHOD = {"POST": "create", "PUT": "update", "PATCH": "update", "DELETE": "delete"}
@@ -176,11 +176,15 @@ def outcome(request: Sequence[Entry], method: str) -> tuple[Entry, str, str]:
     status = _STATUS_OF.get(decisive.event_type, "success")
     if status == "failure":
         return decisive, _ACTION_OF_METHOD.get(method, "other"), status
-    return decisive, _ACTION_OF.get(decisive.event_type, "other"), status
+    return decisive, _action(decisive), status
 
 
 def _weight(entry: Entry) -> int:
-    return _WEIGHT[_ACTION_OF.get(entry.event_type, "other")]
+    return _WEIGHT[_action(entry)]
+
+
+def _action(entry: Entry) -> str:
+    return _ACTION_OF_TURN.get(turn(entry)) or _ACTION_OF.get(entry.event_type, "other")
 
 
 def target(entry: Entry, path: str) -> tuple[str, str | None]:
@@ -264,7 +268,7 @@ class Trail:
     """The catch-up projection behind `log`."""
 
     name = "trail"
-    revision = 2
+    revision = 3
     tables = (TRAIL, TRAIL_SUBJECTS)
 
     def write(self, cursor: Cursor[Any], tenant_id: TenantId, entries: Sequence[Entry]) -> None:

@@ -19,19 +19,18 @@ select r.first_position, r.last_position, r.client_id, r.client_label, r.started
  order by r.first_position
  limit %(count)s
 """
-# Who of a run's deactivated users was let in again until the end, and when the last of them.
+# Who of a run's deactivated users was let in again until the end, by whatever entry, and when the last of them.
 _RESOLVED = """
 select count(*), max(b.recorded_at)
   from entries e
- cross join lateral (select r.recorded_at
-                       from entries r
+ cross join lateral (select r.modified_at as recorded_at
+                       from resource_states r
                       where r.tenant_id = e.tenant_id
-                        and r.subject_id = e.subject_id
-                        and r.position > e.position
-                        and r.position <= %(last)s
-                        and r.stream = e.stream
-                        and r.event_type = 'Reactivated'
-                      order by r.position
+                        and r.id = e.subject_id
+                        and r.from_position > e.position
+                        and r.from_position <= %(last)s
+                        and r.active is distinct from false
+                      order by r.from_position
                       limit 1) b
  where e.tenant_id = %(tenant)s
    and e.position >= %(begin)s

@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 from reporting import Listed, listed
 
+from projections.log import read_log
+from projections.reports import bursts
 from projections.reports.catalog import REPORTS
 from projections.reports.frame import Asked, Scope
-from tests.projections.telling import ADA, BOB, EVE, deleted, reactivated
+from projections.rhythm import read_runs
+from tests.projections.telling import ADA, BOB, EVE, changed, deleted, reactivated
 from tests.projections.whying import Ask, Told
 
 LEFT, NEW = "1ef70000-0000-4000-8000-000000000004", "4e400000-0000-4000-8000-000000000005"
@@ -140,3 +143,22 @@ def test_a_termination_of_who_was_never_active_says_so(ask: Ask, staged: Told) -
     assert column(found, "id", "exception")[1:] == [(EVE, "not in the file"), (LEFT, "not in the file")]
     assert found.value("Accounts in the file and never active") == 1
     assert found.value("Accounts disabled in time") == 0
+
+
+def test_taking_active_away_is_one_reactivation_everywhere(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its entry is an AttributeChanged: movement, reactivations, actors, bursts, runs and the log say the same."""
+    monkeypatch.setattr(bursts, "USERS_MIN", 1)
+    told = Told().hired().disabled()
+    told.request("PATCH", f"/Users/{ADA}", changed(ADA, "active", False, None))
+    told.request("PATCH", f"/Users/{ADA}", changed(ADA, "active", None, True))
+    moved, (actor,) = made(ask, told, "movement").rows[-1], made(ask, told, "actors").rows
+    assert (moved["reactivated"], actor["disables"], actor["enables"], actor["updates"]) == (1, 1, 1, 1)
+    assert column(made(ask, told, "reactivations"), "what", "position") == [("reactivated", 4)]
+    (burst,) = made(ask, told, "bursts").rows
+    assert (burst["reactivated_since"], burst["last_reactivated_at"]) == (1, told.entries[4].recorded_at)
+    reader = ask.reader
+    run = read_runs(reader.connection, reader.tenant, reader.size()).runs[0]
+    assert (run.users_deactivated, run.users_reactivated, run.active_after) == (1, 1, 1)
+    for action, position in (("disable", 3), ("enable", 4), ("update", 5)):
+        found = read_log(reader.connection, reader.tenant, reader.size(), action=action)
+        assert [record.first_position for record in found.records] == [position]
