@@ -18,7 +18,8 @@ from projections.reports.frame import Cell, Row
 from projections.words import plain
 
 ROWS_MAX = 1_048_576  # Of one sheet, the names of the columns included.
-_TEXT_MAX = 32_767  # Characters of one cell.
+TEXT_MAX = 32_767  # Characters of one cell, as spreadsheets count them: in UTF-16.
+CUT = " \u2026 [cut here: CSV has all of it]"
 _DAY_S = 86_400
 _FIRST_DAY = datetime(1899, 12, 30, tzinfo=UTC)
 _AS_TIME, _AS_NAME = 1, 2  # Indices of cellXfs below.
@@ -42,6 +43,8 @@ customWidth="1"/></cols><sheetData>"""
 _ABOUT = f"""<worksheet xmlns="{_MAIN}"><cols><col min="1" max="1" width="36" customWidth="1"/><col min="2" max="2" \
 width="110" customWidth="1"/></cols><sheetData>"""
 
+
+Shown = str | int | float | bool | datetime | None  # What a cell is given; texts as they fit.
 
 _NOTE: Line = ("About the rows", "Times are in UTC. The SHA-256 is that of the same rows as CSV.")
 
@@ -84,6 +87,7 @@ class Workbook:
         self._sheet: IO[bytes] | None = None
         self._sheets = 0
         self._row = 0
+        self._cut = 0
 
     @property
     def sha256(self) -> str:
@@ -121,8 +125,8 @@ class Workbook:
         """Write what there is about the rows, and what the file is made of."""
         self._end_sheet()
         if self._head:
-            about = (_NOTE, *self._head, ("", ""), *self._foot)
-            lines = "".join(_row(number, line) for number, line in enumerate(about, 1))
+            about = (_NOTE, *self._head, ("", ""), *self._cells_cut(), *self._foot)
+            lines = "".join(_row(number, [_fitted(text)[0] for text in line]) for number, line in enumerate(about, 1))
             self._part("xl/worksheets/about.xml", f"{_ABOUT}{lines}</sheetData></worksheet>")
         for name, text in _parts(self._sheets, about=bool(self._head)).items():
             self._part(name, text)
@@ -139,7 +143,22 @@ class Workbook:
     def _write(self, row: Row, style: int = 0) -> None:
         assert self._sheet is not None
         self._row += 1
-        self._sheet.write(_row(self._row, row, style).encode("utf-8", "replace"))
+        shown = [self._shown(cell) for cell in row]
+        self._sheet.write(_row(self._row, shown, style).encode("utf-8", "replace"))
+
+    def _shown(self, cell: Cell) -> Shown:
+        text = "; ".join(cell) if isinstance(cell, list) else cell
+        if not isinstance(text, str):
+            return text
+        fitted, cut = _fitted(text)
+        self._cut += cut
+        return fitted
+
+    def _cells_cut(self) -> list[Line]:
+        if not self._cut:
+            return []
+        holds = f"a spreadsheet's cell holds {TEXT_MAX:,} characters"
+        return [("Cells cut", f"{self._cut}, marked at their ends: {holds}; CSV and JSON Lines have them whole")]
 
     def _end_sheet(self) -> None:
         if self._sheet is not None:
@@ -152,14 +171,25 @@ class Workbook:
         self._zip.writestr(name, _XML + text)
 
 
-def _row(number: int, row: Row, style: int = 0) -> str:
+def _fitted(text: str) -> tuple[str, bool]:
+    """Return a text as a cell can hold it, with a mark at its end where it was cut, and whether it was."""
+    shown = plain(text)
+    if len(shown) <= TEXT_MAX // 2:
+        return shown, False
+    units = shown.encode("utf-16-le", "replace")
+    if len(units) <= 2 * TEXT_MAX:
+        return shown, False
+    return units[: 2 * (TEXT_MAX - len(CUT))].decode("utf-16-le", "ignore") + CUT, True
+
+
+def _row(number: int, row: Sequence[Shown], style: int = 0) -> str:
     cells = "".join(_cell(f"{_letters(place)}{number}", cell, style) for place, cell in enumerate(row, 1))
     return f'<row r="{number}">{cells}</row>'
 
 
-def _cell(place: str, cell: Cell, style: int) -> str:
+def _cell(place: str, cell: Shown, style: int) -> str:
     match cell:
-        case None | "" | []:
+        case None | "":
             return ""
         case bool():
             return f'<c r="{place}" t="b"><v>{int(cell)}</v></c>'
@@ -167,10 +197,8 @@ def _cell(place: str, cell: Cell, style: int) -> str:
             return f'<c r="{place}"><v>{cell}</v></c>'
         case datetime():
             return f'<c r="{place}" s="{_AS_TIME}"><v>{(cell - _FIRST_DAY).total_seconds() / _DAY_S:.9f}</v></c>'
-        case list():
-            return _cell(place, "; ".join(cell), style)
         case _:
-            text = escape(plain(cell)[:_TEXT_MAX])
+            text = escape(cell)
             return f'<c r="{place}" s="{style}" t="inlineStr"><is><t xml:space="preserve">{text}</t></is></c>'
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from projections.reports.formats import Csv, Format, JsonLines
 from projections.reports.frame import Cell
-from projections.reports.workbook import Workbook
+from projections.reports.workbook import CUT, TEXT_MAX, Workbook
 
 AT = datetime(2026, 3, 31, 12, 0, 1, 500_000, UTC)
 ROW: list[Cell] = ["=1+1", None, True, 7, 2.5, AT, ["a", "@b"], 'Zo\u00eb \u202e\n\x07<&>"']
@@ -99,6 +99,22 @@ def test_a_sheet_that_is_full_is_followed_by_another() -> None:
     assert book.sheetnames == ["Rows", "Rows 2", "Rows 3"]
     assert [[cell.value for cell in row] for row in book["Rows 2"]] == [["n"], [2], [3]]
     assert book["Rows 3"]["A2"].value == 4
+
+
+@pytest.mark.parametrize("sign", ["a", "\U0001f600", "&"])
+def test_a_cell_that_is_cut_says_so_and_is_counted(sign: str) -> None:
+    """Spreadsheets count in UTF-16: a sign of two units is not cut in its middle. What just fits is left alone."""
+    units = len(sign.encode("utf-16-le")) // 2
+    fits, long = sign * (TEXT_MAX // units), sign * (TEXT_MAX // units + 1)
+    book = opened(written(Workbook(), [fits, long], [[fits, "b"], "c"], names=("one", "two")))
+    (one, two), (several, whole) = ([cell.value for cell in row] for row in list(book["Rows"])[1:])
+    assert (one, whole) == (fits, "c")
+    for text in (two, several):
+        assert text.startswith(sign * 100) and set(text.removesuffix(CUT)) == {sign} and text.endswith(CUT)
+        assert TEXT_MAX - units < len(text.encode("utf-16-le")) // 2 <= TEXT_MAX
+    about = {row[0].value: row[1].value for row in book["About"]}
+    assert about["Cells cut"].startswith("2, marked at their ends: a spreadsheet's cell holds 32,767 characters")
+    assert "Cells cut" not in {row[0].value for row in opened(written(Workbook(), ROW))["About"]}
 
 
 def test_a_workbook_comes_as_it_is_made_and_takes_no_memory() -> None:
