@@ -162,3 +162,24 @@ def test_taking_active_away_is_one_reactivation_everywhere(ask: Ask, monkeypatch
     for action, position in (("disable", 3), ("enable", 4), ("update", 5)):
         found = read_log(reader.connection, reader.tenant, reader.size(), action=action)
         assert [record.first_position for record in found.records] == [position]
+
+
+def test_deleting_who_was_disabled_already_is_no_burst(ask: Ask) -> None:
+    """Nobody lost access by it; and who is disabled and then deleted in one run lost it once."""
+    told, people = Told(), [f"ada00000-0000-4000-8000-{number:012}" for number in range(36)]
+    for number, user_id in enumerate(people):
+        told.hired(user_id, f"u{number}")
+    before, both, active = people[:12], people[12:24], people[24:]
+    for user_id in before:
+        told.disabled(user_id).later(minutes=10)
+    for user_id in before:
+        told.request("DELETE", f"/Users/{user_id}", deleted(user_id))
+    told.later(hours=1)
+    for user_id in both:
+        told.disabled(user_id)
+    for user_id in (*both, *active):
+        told.request("DELETE", f"/Users/{user_id}", deleted(user_id))
+    found = made(ask, told, "bursts")
+    assert column(found, "deactivated", "deleted", "deleted_disabled", "share_percent") == [(12, 12, 12, 100.0)]
+    assert found.value("Active users deactivated or deleted in them, each time") == 24
+    assert found.value("Users deleted in them who were disabled already, not counted") == 12
