@@ -26,10 +26,11 @@ select r.first_position, r.last_position, r.client_id, r.client_label, r.started
 _RESOLVED = """
 select count(*), max(b.recorded_at)
   from entries e
- cross join lateral (select r.modified_at as recorded_at
-                       from resource_states r
+ cross join lateral (select r.recorded_at
+                       from resource_versions r
                       where r.tenant_id = e.tenant_id
                         and r.id = e.subject_id
+                        and r.document is not null
                         and r.from_position > e.position
                         and r.from_position <= %(last)s
                         and r.active is distinct from false
@@ -48,10 +49,12 @@ _DELETED_DISABLED = """
 select count(*)
   from entries e
  cross join lateral (select v.active
-                       from resource_states v
+                       from resource_versions v
                       where v.tenant_id = e.tenant_id
                         and v.id = e.subject_id
-                        and v.to_position = e.position) b
+                        and v.from_position < e.position
+                      order by v.from_position desc
+                      limit 1) b
  where e.tenant_id = %(tenant)s
    and e.position >= %(begin)s
    and e.position <= %(end)s

@@ -66,9 +66,10 @@ select distinct k.number, n.id::text
 _ENDED = f"""
 select s.created_position, s.id::text,
        coalesce((select min(w.from_position)
-                   from resource_states w
+                   from resource_versions w
                   where w.tenant_id = %(tenant)s
                     and w.id = s.id
+                    and w.document is not null
                     and w.active is false
                     and w.from_position > a.last_active
                     and w.from_position <= %(last)s),
@@ -76,9 +77,10 @@ select s.created_position, s.id::text,
        a.last_active < 0
   from ({LAST_STATES}) s
  cross join lateral (select coalesce(max(w.from_position), -1) as last_active
-                       from resource_states w
+                       from resource_versions w
                       where w.tenant_id = %(tenant)s
                         and w.id = s.id
+                        and w.document is not null
                         and w.active is distinct from false
                         and w.from_position <= %(last)s) a
  order by s.created_position
@@ -88,31 +90,35 @@ select s.created_position, s.id::text,
 # disabled, and of these who was never active.
 _CREATED_DISABLED = """
 select count(*),
-       count(*) filter (where exists (select from resource_states w
+       count(*) filter (where exists (select from resource_versions w
                                        where w.tenant_id = v.tenant_id
                                          and w.id = v.id
+                                         and w.document is not null
                                          and w.active is distinct from false
                                          and w.from_position <= %(last)s))
-  from resource_states v
+  from resource_versions v
  where v.tenant_id = %(tenant)s
    and v.type = 'User'
-   and v.created_position > %(first)s
-   and v.created_position <= %(last)s
-   and v.from_position = v.created_position
+   and v.version = 1
+   and v.from_position > %(first)s
+   and v.from_position <= %(last)s
    and v.active is false
 """
 _DELETED_DISABLED = """
 select count(*),
-       count(*) filter (where not exists (select from resource_states w
+       count(*) filter (where not exists (select from resource_versions w
                                            where w.tenant_id = e.tenant_id
                                              and w.id = e.subject_id
+                                             and w.document is not null
                                              and w.active is distinct from false))
   from entries e
- cross join lateral (select v.active
-                       from resource_states v
-                      where v.tenant_id = e.tenant_id
-                        and v.id = e.subject_id
-                        and v.to_position = e.position) b
+ cross join lateral (select w.active
+                       from resource_versions w
+                      where w.tenant_id = e.tenant_id
+                        and w.id = e.subject_id
+                        and w.from_position < e.position
+                      order by w.from_position desc
+                      limit 1) b
  where e.tenant_id = %(tenant)s
    and e.position > %(first)s
    and e.position <= %(last)s
