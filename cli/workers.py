@@ -61,6 +61,9 @@ class Workers:
 
         Raises Failed when they keep dying as soon as they are started.
         """
+        # From here on a signal is heeded between two looks: its exception in the middle of one, at just that
+        # instruction, would leave a lock of `subprocess` taken, and nobody would ever learn that a worker has ended.
+        self._ending.begin()
         while True:
             self._ending.heed()
             time.sleep(_POLL_S)

@@ -1,5 +1,6 @@
 """`serve` as an operator meets it: started, started twice, signalled at any moment, killed."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -295,3 +296,26 @@ def test_whoever_reads_half_an_answer_sees_no_traceback(folder: Path, token: str
     assert process.stderr.read() == ""
     assert process.wait() == 128 + signal.SIGPIPE
     process.stderr.close()
+
+
+WATCHING = """
+import os, signal, socket, threading, traceback
+from cli.workers import Workers
+from ledger.endings import Ending
+
+with socket.create_server(("127.0.0.1", 0)) as listener, Workers(listener, 1, Ending()) as workers:
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    try:
+        workers.watch(print)
+    except SystemExit as ended:
+        print(traceback.extract_tb(ended.__traceback__)[-1].name)
+"""
+
+
+def test_a_signal_is_heeded_between_two_looks_at_the_workers() -> None:
+    """In the middle of one its exception could leave a lock taken for good, and the end would wait for ever."""
+    watched = subprocess.run(
+        [sys.executable, "-P", "-c", WATCHING], env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=ROOT,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=True,
+    )  # fmt: skip
+    assert watched.stdout.split() == ["heed"]
