@@ -18,8 +18,7 @@ from api.exchange import Answer, Exchange
 from api.query import Query, list_query, parameters, search_query
 from api.service import Service
 from domain.attributes import ResourceType
-from domain.bodies import parse_json
-from domain.bulk import names_message
+from domain.bodies import names_message, parse_json
 from domain.errors import InvalidCount, InvalidSyntax, NoSuchResource
 from domain.filters import parse_filter
 from domain.ids import is_id

@@ -40,6 +40,11 @@ def parse_json(raw: bytes) -> JsonObject:
     return _parse_slowly(raw)
 
 
+def names_message(schemas: Any, urn: str) -> bool:
+    """Whether `schemas` names a message, in any letter case (DEC-24)."""
+    return type(schemas) is list and any(type(each) is str and each.lower() == urn.lower() for each in schemas)
+
+
 def _colons(body: JsonObject | list[Any], depth: int) -> int:
     """Colons this part must have had in the raw text: one a member, and those inside strings.
 

@@ -13,7 +13,9 @@ from urllib.parse import unquote
 from msgspec import Struct
 
 from domain.attributes import Attribute, JsonObject, ResourceType
+from domain.bodies import names_message
 from domain.errors import InvalidSyntax, InvalidValue, NoSuchResource, PayloadTooLarge, ScimError, UnsupportedVersion
+from domain.reading import MANAGER_ID
 
 BULK_REQUEST = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 METHODS = ("POST", "PUT", "PATCH", "DELETE")
@@ -22,7 +24,6 @@ _NO_OPERATIONS = ("Bulk", "Me", "ServiceProviderConfig", "ResourceTypes", "Schem
 _VERSION = re.compile(r"v\d+", re.IGNORECASE)
 _MARK = "bulkId:"
 _QUOTED_REFERENCE = re.compile(r'"bulkId:((?:[^"\\]|\\.)+)"')
-_MANAGER_ID = "managerid"  # What SCIM 1.1 called the manager's value (RX-15).
 
 
 class Operation(Struct, frozen=True):
@@ -78,11 +79,6 @@ def read_bulk(
     paths = _Paths(endpoints, any_case, frozenset(_bulk_ids(operations)))
     seen: set[str] = set()
     return BulkRequest([_operation(n, each, paths, seen) for n, each in enumerate(operations, 1)], stop)
-
-
-def names_message(schemas: Any, urn: str) -> bool:
-    """Whether `schemas` names a message, in any letter case (DEC-24)."""
-    return type(schemas) is list and any(type(each) is str and each.lower() == urn.lower() for each in schemas)
 
 
 def _bulk_ids(operations: list[JsonObject]) -> Iterator[str]:
@@ -266,7 +262,7 @@ class References:
 
     def _sub_value(self, attribute: Attribute, name: str, part: Any) -> Any:
         sub = attribute.subs.get(name.lower())
-        if sub is None and name.lower() == _MANAGER_ID and attribute.refers_to:
+        if sub is None and name.lower() == MANAGER_ID and attribute.refers_to:
             sub = attribute.value
         if sub is None:
             return part

@@ -12,6 +12,7 @@ from msgspec import Struct
 from domain import profiles
 from domain.applying import Patch, Patched, Step, apply_patch
 from domain.attributes import Attribute, JsonObject, Place, ResourceType
+from domain.bodies import names_message
 from domain.errors import (
     InvalidPath,
     InvalidSyntax,
@@ -83,7 +84,7 @@ class _Reading:
         schemas = message.get("schemas")
         if schemas is None:
             self.reader.quirk(profiles.MISSING_SCHEMAS)
-        elif not _names_patch(schemas):
+        elif not names_message(schemas, PATCH_OP):
             raise InvalidSyntax(f"schemas does not name {PATCH_OP}")
         operations = message.get("operations")
         if type(operations) is not list:
@@ -325,10 +326,6 @@ class _Reading:
 def _is_ours(place: Place) -> bool:
     """Whether only the service writes there (PD-01)."""
     return place.attribute.mutability == "readOnly" or place.leaf.mutability == "readOnly"
-
-
-def _names_patch(schemas: Any) -> bool:
-    return type(schemas) is list and any(type(uri) is str and uri.lower() == PATCH_OP.lower() for uri in schemas)
 
 
 def _check_schemas_step(op: str, value: Any) -> None:

@@ -17,7 +17,7 @@ ELEMENTS_MAX = 1_000  # Of one multi-valued attribute; members are kept elsewher
 NAMES_MAX = 50  # How many ignored names one request may leave in its cause.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}", re.ASCII)
-_MANAGER_ID = "managerid"
+MANAGER_ID = "managerid"  # What SCIM 1.1 called the manager's value (RX-15).
 _BOOLEANS = {"true": True, "false": False}
 _LITERAL = re.compile(r"\[.*", re.DOTALL)
 
@@ -144,24 +144,24 @@ class Reader:
             else:
                 read[sub.name] = self.simple(sub, part)
         if attribute.refers_to and "$ref" in read:
-            if "value" not in read and (referred := self._referred(attribute, str(read["$ref"]))):
+            if "value" not in read and (referred := self._by_reference(attribute, str(read["$ref"]))):
                 read["value"] = referred
             if is_id(str(read.get("value"))):
                 del read["$ref"]  # Of one of ours: answers say it (VT-03).
         return read
 
-    def _referred(self, attribute: Attribute, uri: str) -> str:
+    def _by_reference(self, attribute: Attribute, uri: str) -> str:
         """The id at the end of a `$ref` that can be one of ours; "" for any other (as GR-10 has it of members)."""
-        *_, endpoint, last = f"/{uri}".rsplit("/", 2)
-        if endpoint.lower() != f"{attribute.refers_to}s".lower() or not is_id(last.lower()):
+        endpoint, last = end_of(uri)
+        if endpoint != f"{attribute.refers_to}s".lower() or not is_id(last):
             return ""
         self.quirk(profiles.MEMBER_BY_REF)
-        return last.lower()
+        return last
 
     def _by_old_name(self, attribute: Attribute, name: str, value: JsonObject) -> Attribute | None:
         """The sub-attribute that SCIM 1.1 called so, where the tenant wants it read (RX-15)."""
         is_reference = attribute.refers_to and not attribute.multi_valued
-        if not self.profile.reads_manager_id or not is_reference or name.lower() != _MANAGER_ID:
+        if not self.profile.reads_manager_id or not is_reference or name.lower() != MANAGER_ID:
             return None
         if any(each.lower() == "value" for each in value):
             return None  # What has its name today counts.
@@ -205,6 +205,12 @@ class Reader:
         self.quirk(profiles.FIRST_PRIMARY_WINS)
         for element in marked[1:]:
             del element["primary"]
+
+
+def end_of(uri: str) -> tuple[str, str]:
+    """The endpoint and the id that a `$ref` ends with, in lower case; "" for what it has not."""
+    *_, endpoint, last = f"/{uri.lower()}".rsplit("/", 2)
+    return endpoint, last
 
 
 def collapsed(attribute: Attribute, elements: list[JsonObject]) -> list[JsonObject]:

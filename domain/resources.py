@@ -17,7 +17,7 @@ from domain.comparison import display_name_key, fold, name_key, prepare_user_nam
 from domain.errors import InvalidSyntax, InvalidValue, OutdatedSchema
 from domain.matching import values
 from domain.profiles import Profile
-from domain.reading import Reader, element_key
+from domain.reading import Reader, element_key, end_of
 
 __all__ = [
     "Reading",
@@ -196,11 +196,11 @@ def _member_id(reader: Reader, attribute: Attribute, element: JsonObject) -> str
     read = reader.object(attribute, element)
     if read.get("value"):
         return str(read["value"]).lower()
-    *_, endpoint, last = ("/" + str(read.get("$ref", ""))).rsplit("/", 2)
-    if not last or endpoint.lower() not in ("users", "groups"):
+    endpoint, last = end_of(str(read.get("$ref", "")))
+    if not last or endpoint not in ("users", "groups"):
         raise InvalidValue(f"an element of {attribute.name} has no value")
     reader.quirk(profiles.MEMBER_BY_REF)
-    return last.lower()
+    return last
 
 
 def schemas_of(resource: JsonObject, resource_type: ResourceType) -> list[str]:

@@ -79,6 +79,16 @@ def endings(states: Sequence[State]) -> list[Ending]:
     return found
 
 
+# What somebody was before an entry `e`, as `b`: one index probe.
+BEFORE = """ cross join lateral (select v.active
+                       from resource_versions v
+                      where v.tenant_id = e.tenant_id
+                        and v.id = e.subject_id
+                        and v.from_position < e.position
+                      order by v.from_position desc
+                      limit 1) b"""
+
+
 def is_active(states: Sequence[State]) -> bool:
     """Whether an account is active in the end."""
     return states[-1].active and states[-1].deleted_at is None

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from projections.reports.accounts import BEFORE
 from projections.reports.frame import Figure, Report, Row, Rows, Scope, known_as
 from projections.rhythm import ENDED_WITH_GROUPS
 
@@ -22,8 +23,17 @@ select r.first_position, r.last_position, r.client_id, r.client_label, r.started
  order by r.first_position
  limit %(count)s
 """
+# What a run did to users, as entries `e`.
+_OF_RUN = """
+ where e.tenant_id = %(tenant)s
+   and e.position >= %(begin)s
+   and e.position <= %(end)s
+   and starts_with(e.stream, 'users/')
+   and exists (select from trail t
+                where t.tenant_id = e.tenant_id and t.request_id = e.request_id and t.token_id = %(client)s)
+"""
 # Who of a run's deactivated users was let in again until the end, by whatever entry, and when the last of them.
-_RESOLVED = """
+_RESOLVED = f"""
 select count(*), max(b.recorded_at)
   from entries e
  cross join lateral (select r.recorded_at
@@ -36,34 +46,18 @@ select count(*), max(b.recorded_at)
                         and r.active is distinct from false
                       order by r.from_position
                       limit 1) b
- where e.tenant_id = %(tenant)s
-   and e.position >= %(begin)s
-   and e.position <= %(end)s
+{_OF_RUN}
    and e.event_type = 'Deactivated'
-   and starts_with(e.stream, 'users/')
-   and exists (select from trail t
-                where t.tenant_id = e.tenant_id and t.request_id = e.request_id and t.token_id = %(client)s)
-"""
+"""  # noqa: S608  # All of it is text of ours.
 # Who of a run's deleted users was disabled already: nobody lost access by that.
-_DELETED_DISABLED = """
+_DELETED_DISABLED = f"""
 select count(*)
   from entries e
- cross join lateral (select v.active
-                       from resource_versions v
-                      where v.tenant_id = e.tenant_id
-                        and v.id = e.subject_id
-                        and v.from_position < e.position
-                      order by v.from_position desc
-                      limit 1) b
- where e.tenant_id = %(tenant)s
-   and e.position >= %(begin)s
-   and e.position <= %(end)s
+{BEFORE}
+{_OF_RUN}
    and e.event_type = 'UserDeleted'
-   and starts_with(e.stream, 'users/')
    and b.active is false
-   and exists (select from trail t
-                where t.tenant_id = e.tenant_id and t.request_id = e.request_id and t.token_id = %(client)s)
-"""
+"""  # noqa: S608  # All of it is text of ours.
 
 
 class Looked(Struct, frozen=True):

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from domain.errors import InvalidValue
 from projections.reports.accounts import (
+    BEFORE,
     LAST_STATES,
     Ending,
     State,
@@ -104,7 +105,7 @@ select count(*),
    and v.from_position <= %(last)s
    and v.active is false
 """
-_DELETED_DISABLED = """
+_DELETED_DISABLED = f"""
 select count(*),
        count(*) filter (where not exists (select from resource_versions w
                                            where w.tenant_id = e.tenant_id
@@ -112,20 +113,14 @@ select count(*),
                                              and w.document is not null
                                              and w.active is distinct from false))
   from entries e
- cross join lateral (select w.active
-                       from resource_versions w
-                      where w.tenant_id = e.tenant_id
-                        and w.id = e.subject_id
-                        and w.from_position < e.position
-                      order by w.from_position desc
-                      limit 1) b
+{BEFORE}
  where e.tenant_id = %(tenant)s
    and e.position > %(first)s
    and e.position <= %(last)s
    and e.event_type = 'UserDeleted'
    and starts_with(e.stream, 'users/')
    and b.active is false
-"""
+"""  # noqa: S608  # All of it is text of ours.
 
 _TABLE = "id uuid, at timestamptz, primary key (id, at)"
 _MATCHED = """
